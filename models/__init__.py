@@ -1,0 +1,1 @@
+"""The scorers: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""The language: frozen events and rows, and the names of topics."""

@@ -1,0 +1,1 @@
+"""The pipeline: stages, runtimes and the commands around them."""
