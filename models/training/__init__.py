@@ -1,0 +1,1 @@
+"""Training and export of everything in models/artifacts: `python -m models.training`."""
