@@ -57,6 +57,7 @@ class Decision(Event):
     register: Register | None
     resonance: Unit
     parts: Parts
+    density_deviation: float | None = None
     threshold: float
     risk: Unit
     ledger: LedgerView

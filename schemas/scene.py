@@ -47,8 +47,10 @@ class Healing(Frozen):
     strength: Literal["amplified", "partial", "full"] | None = None
     source: Literal["blend", "authored"] | None = None
     swaps: tuple[Swap, ...] = ()
+    symbols: tuple[str, ...] = ()
     fidelity: Cosine
     gain: Cosine | None = None
+    risk: Unit
     activated: bool = True
     nearest_reply: str | None = None
 
@@ -62,6 +64,7 @@ class Step(Frozen):
     rule: str
     register: Register | None = None
     resonance: Unit | None = None
+    intent: Unit | None = None
     codes: tuple[str, ...] = ()
 
 

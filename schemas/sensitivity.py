@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from schemas.base import Event, Frozen, Id, Unit
 from schemas.decision import AccountName
-from schemas.names import REGISTERS
+from schemas.names import REGISTERS, Register
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -27,6 +27,11 @@ Bits = Annotated[
 ]
 
 
+# How much each register is liked, in the order of REGISTERS.
+Likes = Annotated[tuple[Unit, ...], Field(min_length=len(REGISTERS), max_length=len(REGISTERS))]
+NO_LIKES: tuple[float, ...] = (0.0,) * len(REGISTERS)
+
+
 class Pending(Frozen):
     """An emitted scene whose label is awaited; it expires at `expires_at` of the key's offered turns."""
 
@@ -35,6 +40,8 @@ class Pending(Frozen):
     account: AccountName
     risk: Unit
     expires_at: Count
+    register: Register | None = None
+    brevity: Unit = 0.0
 
 
 class Account(Frozen):
@@ -58,9 +65,7 @@ class DialogueRow(Frozen):
     seen: Bits = 0
     emitted_as_was: Bits = 0
     labelled: Bits = 0
-    likes: tuple[Unit, ...] = Field(
-        default=(0.0,) * len(REGISTERS), min_length=len(REGISTERS), max_length=len(REGISTERS)
-    )
+    likes: Likes = NO_LIKES
     brevity: Unit = 0.0
     mean_density: Annotated[float, Field(ge=0.0)] = 0.0
     scenes: Count = 0
@@ -77,9 +82,8 @@ class Sensitivity(Event):
     drafts: Account = Account()
     healed: Account = Account()
     pending: tuple[Pending, ...] = ()
-    likes: tuple[Unit, ...] = Field(
-        default=(0.0,) * len(REGISTERS), min_length=len(REGISTERS), max_length=len(REGISTERS)
-    )
+    likes: Likes = NO_LIKES
     brevity: Unit = 0.0
     inapplicable: Count = 0
+    repeated: Count = 0
     dialogues: tuple[DialogueRow, ...] = ()
