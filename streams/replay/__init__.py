@@ -1,0 +1,1 @@
+"""Replay: logs in, a run's directory out."""

@@ -1,0 +1,1 @@
+"""Scoring: the one place where scenes become arrays, and arrays what the stages read."""
