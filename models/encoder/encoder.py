@@ -14,12 +14,21 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.arrays import BoolArray, FloatArray, unit
-from models.encoder.store import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, is_intact, sha256_of
+from models.digests import sha256_of
+from models.encoder.store import (
+    LIMITS_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    is_intact,
+    read_manifest,
+)
 from models.encoder.tokens import Tokenizer, Tokens
 from models.errors import ModelError
 from models.sessions import LOAD_FAILURES, Runtime, open_session
 
 DEFAULT_BATCH_SIZE = 8
+POOLING_FILE = "1_Pooling/config.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,19 +135,18 @@ def identity(folder: Path) -> str:
     An encoder of ours is known by its weights and its recipe, so that another version of onnx, which may write other
     bytes, does not make stored vectors foreign; any other by its files. Raises ModelError when files were damaged.
     """
-    manifest = folder / MANIFEST_FILE
-    if manifest.is_file():
-        if not is_intact(folder):
-            raise ModelError(
-                f"The encoder in {folder} is damaged: its files do not match {MANIFEST_FILE}. "
-                "Run `scenestream models build`, or copy the folder there again."
-            )
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        known: dict[str, str] = {"recipe": told["recipe"], "weights": told["source"]["sha256"]}
-        known["tokenizer"] = told["files"][TOKENIZER_FILE]
+    manifest = read_manifest(folder)
+    if manifest is None:
+        names = (f"{MODEL_FILE}*", TOKENIZER_FILE, LIMITS_FILE, POOLING_FILE)
+        known = {path.name: sha256_of(path) for name in names for path in sorted(folder.glob(name))}
+    elif is_intact(folder):
+        tokenizer = manifest.files[TOKENIZER_FILE]
+        known = {"recipe": manifest.recipe, "weights": manifest.weights_sha256, "tokenizer": tokenizer}
     else:
-        known = {path.name: sha256_of(path) for path in sorted(folder.glob(f"{MODEL_FILE}*"))}
-        known["tokenizer"] = sha256_of(folder / TOKENIZER_FILE)
+        raise ModelError(
+            f"The encoder in {folder} is damaged: its files do not match {MANIFEST_FILE}. "
+            "Run `scenestream models build`, or copy the folder there again."
+        )
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
@@ -152,7 +160,7 @@ def _check_inputs(folder: Path, inputs: set[str]) -> None:
 
 
 def _pools_first_token(folder: Path) -> bool:
-    config = folder / "1_Pooling" / "config.json"
+    config = folder / POOLING_FILE
     if not config.is_file():
         return False
     try:

