@@ -9,6 +9,7 @@ from typing import Literal
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from models.cpu import int8_products_overflow
 from models.errors import ModelError
 
 Provider = Literal["cpu", "cuda"]
@@ -58,6 +59,9 @@ def open_session(model: Path | bytes, runtime: Runtime) -> ort.InferenceSession:
     options.log_severity_level = LOG_ERRORS_ONLY
     # A spinning thread takes the core from the thread that prepares the next batch.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if int8_products_overflow():
+        # The exact product gives the same bits as a CPU with VNNI, at two thirds of its speed.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     where = "given as bytes" if isinstance(model, bytes) else f"{model}"
     try:
         session = ort.InferenceSession(

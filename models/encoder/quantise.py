@@ -73,7 +73,11 @@ def _quantised(node: onnx.NodeProto, constant: onnx.TensorProto) -> tuple[list[o
         step("Round", [prefix + "scaled"], prefix + "rounded"),
         step("Add", [prefix + "rounded", "row_shift"], prefix + "shifted"),
         step("Cast", [prefix + "shifted"], prefix + "bytes", to=TensorProto.UINT8),
-        step("MatMulInteger", [prefix + "bytes", prefix + "integers", "row_zero_point"], prefix + "sums"),
+        step(
+            "MatMulInteger",
+            [prefix + "bytes", prefix + "integers", "row_zero_point", prefix + "zero_point"],
+            prefix + "sums",
+        ),
         step("Cast", [prefix + "sums"], prefix + "floats", to=TensorProto.FLOAT),
         # Two Mul nodes: ONNX Runtime takes one for the scale of a whole tensor, fuses it, and computes garbage.
         step("Mul", [prefix + "floats", prefix + "scale"], prefix + "by_row"),
@@ -81,6 +85,8 @@ def _quantised(node: onnx.NodeProto, constant: onnx.TensorProto) -> tuple[list[o
     ]
     tensors = [
         numpy_helper.from_array(integers, prefix + "integers"),
+        # Said though it is zero, one for each product: without VNNI, ONNX Runtime shifts weights and zero point.
+        numpy_helper.from_array(np.array(0, np.int8), prefix + "zero_point"),
         numpy_helper.from_array((scale / np.float32(LEVELS)).astype(np.float32), prefix + "column_scale"),
     ]
     return nodes, tensors

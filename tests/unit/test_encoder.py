@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models import sessions
+from models.cpu import int8_products_overflow
 from models.encoder import Encoder, ensure_built
 from models.encoder.build import build_graph
 from models.encoder.store import WEIGHTS_SHA256, find_weights
@@ -123,6 +125,13 @@ def test_int8_stays_close_to_fp32(encoder: Encoder, texts: list[str], vectors: N
         ids = tokens.ids[None].astype(np.int64)
         mean = exact.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0].mean(axis=0)
         assert float(mean @ vector) / np.linalg.norm(mean) > 0.97, text
+
+
+def test_a_cpu_that_must_avoid_overflow_gets_the_same_bits(
+    folder: Path, texts: list[str], vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "int8_products_overflow", lambda: not int8_products_overflow())
+    np.testing.assert_array_equal(Encoder.open(folder, RUNTIME).encode(texts[:30]).vectors, vectors[:30])
 
 
 def test_meaning_survives(encoder: Encoder) -> None:

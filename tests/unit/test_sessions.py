@@ -6,6 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
+from models import cpu
 from models.errors import ModelError
 from models.sessions import Runtime, open_session
 
@@ -55,3 +56,23 @@ def test_a_provider_that_does_not_start_is_said_too(monkeypatch: pytest.MonkeyPa
 
 def test_small_models_stay_on_one_cpu_thread() -> None:
     assert Runtime("cuda", 4).small() == Runtime("cpu", 1)
+
+
+@pytest.mark.parametrize(
+    ("machine", "info", "overflows"),
+    [
+        ("x86_64", "processor: 0\nflags\t\t: fpu avx2 avx512_vnni\n", False),
+        ("x86_64", "flags : fpu avx2 avx_vnni", False),
+        ("x86_64", "flags : fpu avx2 avx512f", True),
+        ("x86_64", None, True),
+        ("aarch64", None, False),
+    ],
+)
+def test_int8_products_are_trusted_only_where_they_are_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, info: str | None, *, overflows: bool
+) -> None:
+    if info is not None:
+        (tmp_path / "cpuinfo").write_text(info)
+    monkeypatch.setattr(cpu, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu.platform, "machine", lambda: machine)
+    assert cpu.int8_products_overflow.__wrapped__() is overflows
