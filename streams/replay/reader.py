@@ -69,9 +69,17 @@ def read_logs(paths: Iterable[str], terms: Terms, selection: Selection) -> Itera
 
 
 def size_of(paths: Iterable[str]) -> int | None:
-    """Return the bytes on disk of all logs, for a progress bar; None where one is stdin."""
-    known = [0 if path == STDIN else Path(path).stat().st_size for path in paths]
-    return sum(known) if known and all(known) else None
+    """Return the bytes of all logs, for a progress bar, gzip by what it unpacks to; None where one is stdin."""
+    sizes = [None if path == STDIN else _unpacked_size(Path(path)) for path in paths]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _unpacked_size(path: Path) -> int:
+    with path.open("rb") as stream:
+        if stream.read(2) != _GZIP_MAGIC:
+            return path.stat().st_size
+        stream.seek(-4, io.SEEK_END)
+        return int.from_bytes(stream.read(4), "little")
 
 
 def _events(where: Where, terms: Terms, context_turns: int) -> Iterator[Scene | Feedback | Refusal]:

@@ -1,30 +1,31 @@
 """The embedded runtime: the whole pipeline in one process, without a broker, deterministic.
 
-Three threads: one reads the log, one owns the models, and this one runs the stages. Scenes of all keys are read by the
-models in batches as they come, for what the models say does not depend on a key's row; each key's events are then
-decided strictly one after the other, a scene with its healing being final before the key's next event.
+Four threads: one reads the log, one owns the encoder, one the other models, and this one runs the stages. What the
+models say of a fresh scene does not depend on its key's row, so scenes of all keys go to them in batches as they come;
+each key's events are then decided strictly one after the other, a scene with its healing being final before the key's
+next event.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from schemas.dead import DeadLetter
 from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.names import Origin
 from schemas.scene import Scene
-from schemas.topics import SCENES
 from streams.replay.items import Item
 from streams.runtimes.rows import RowStore
 from streams.runtimes.timings import Timings
-from streams.scoring.port import Scorer, Wish
+from streams.scoring.port import Encoded, Scorer, Wish
 from streams.stages import admit, bridge, preferences, regeneration, resonance, rows, threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
@@ -32,6 +33,11 @@ from streams.stages.reading import Candidate, Reading, Rendering
 from streams.stages.threshold import Outcome as FeedbackOutcome
 from streams.topology import Stage, goes_to, reader_of
 
+# What is done with batches: texts are encoded once, then come the stages that ask the models.
+Task = Literal["encode", "resonance", "regeneration", "bridge"]
+_ENCODER_TASKS: tuple[Task, ...] = ("encode",)
+_MODEL_TASKS: tuple[Task, ...] = ("resonance", "regeneration", "bridge")
+# One batch runs while the next one waits, so that a thread never idles while the stages run.
 _JOBS_IN_FLIGHT = 2
 
 
@@ -59,7 +65,7 @@ class _Open:
     """An item on its way through, from the log to its outcome."""
 
     item: Item
-    scene: Scene | None = None
+    encoded: Encoded | None = None
     reading: Reading | None = None
     decisions: list[Decision] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -72,7 +78,7 @@ class _Arrived:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    stage: Stage
+    task: Task
     work: Sequence[_Open]
     results: Sequence[object]
     error: BaseException | None
@@ -97,26 +103,29 @@ class EmbeddedRuntime:
         self._stopping = threading.Event()
         self._in_order: deque[_Open] = deque()
         self._keys: dict[str, deque[_Open]] = {}
-        self._waiting: dict[Stage, deque[_Open]] = {"resonance": deque(), "regeneration": deque(), "bridge": deque()}
-        self._in_flight = 0
+        self._waiting: dict[Task, deque[_Open]] = {task: deque() for task in (*_ENCODER_TASKS, *_MODEL_TASKS)}
+        self._in_flight: Counter[Task] = Counter()
         self._oldest_arrival_seconds = 0.0
 
     def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
         """Yield the outcome of every item, in the order of the log; an exception in a thread is raised here."""
         reader = threading.Thread(target=self._read, args=(items,), name="log-reader", daemon=True)
         ended = False
-        with ThreadPoolExecutor(1, thread_name_prefix="models") as models:
+        encoder = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        models = ThreadPoolExecutor(1, thread_name_prefix="models")
+        try:
             reader.start()
-            try:
-                while not ended or self._in_order:
-                    self._dispatch(models, ended)
-                    for message in self._receive(ended):
-                        ended = self._take(message) or ended
-                    yield from self._settled()
-            finally:
-                self._stopping.set()
-                self._room.release()
-                models.shutdown(cancel_futures=True)
+            while not ended or self._in_order:
+                self._dispatch(encoder, _ENCODER_TASKS, patient=not ended)
+                self._dispatch(models, _MODEL_TASKS, patient=False)
+                for message in self._receive(ended=ended):
+                    ended = self._take(message) or ended
+                yield from self._settled()
+        finally:
+            self._stopping.set()
+            self._room.release()
+            encoder.shutdown(cancel_futures=True)
+            models.shutdown(cancel_futures=True)
 
     def _read(self, items: Iterable[Item]) -> None:
         error: BaseException | None = None
@@ -130,14 +139,15 @@ class EmbeddedRuntime:
             error = caught
         self._inbox.put(_Ended(error))
 
-    def _receive(self, ended: bool) -> Iterator[_Arrived | _Finished | _Ended]:  # noqa: FBT001 - private
+    def _receive(self, *, ended: bool) -> Iterator[_Arrived | _Finished | _Ended]:
         """Wait for one message (as long as a waiting batch may wait to fill up), then take what else is there."""
-        partly_filled = not ended and self._in_flight == 0 and bool(self._waiting["resonance"])
+        idle = self._in_flight.total() == 0
         try:
-            if ended and self._in_flight == 0:
+            if ended and idle:
                 yield self._inbox.get_nowait()
             else:
-                yield self._inbox.get(timeout=self._batching.max_wait_ms / 1000 if partly_filled else None)
+                wait = self._batching.max_wait_ms / 1000 if idle and self._waiting["encode"] else None
+                yield self._inbox.get(timeout=wait)
             while True:
                 yield self._inbox.get_nowait()
         except Empty:
@@ -147,12 +157,12 @@ class EmbeddedRuntime:
         match message:
             case _Arrived(item):
                 self._arrive(_Open(item))
-            case _Finished(stage, work, results, error):
-                self._in_flight -= 1
+            case _Finished(task, work, results, error):
+                self._in_flight[task] -= 1
                 if error is not None:
                     raise error
                 for entry, result in zip(work, results, strict=True):
-                    self._finish(stage, entry, result)
+                    self._finish(task, entry, result)
             case _Ended(error):
                 if error is not None:
                     raise error
@@ -166,30 +176,37 @@ class EmbeddedRuntime:
             entry.outcome = Outcome(entry.item, dead=entry.item.where.dead(event))
             return
         if isinstance(event, Scene):
-            entry.scene = event
-            if not self._waiting["resonance"]:
+            if not self._waiting["encode"]:
                 self._oldest_arrival_seconds = time.monotonic()
-            self._waiting["resonance"].append(entry)
+            self._waiting["encode"].append(entry)
         line = self._keys.setdefault(event.key, deque())
         line.append(entry)
         if len(line) == 1:
             self._advance(event.key)
 
-    def _finish(self, stage: Stage, entry: _Open, result: object) -> None:
-        scene = entry.scene
-        assert scene is not None  # noqa: S101 - only scenes are sent to the models
+    def _finish(self, task: Task, entry: _Open, result: object) -> None:
         match result:
+            case Encoded():
+                entry.encoded = result
+                self._waiting["resonance"].append(entry)
             case Reading():
                 entry.reading = result
-                if self._keys[scene.key][0] is entry:
-                    self._advance(scene.key)
+                key = _encoded(entry).scene.key
+                if self._keys[key][0] is entry:
+                    self._advance(key)
             case Rendering():
-                entry.scene = regeneration.regenerate(scene, result)
-                self._waiting[_reader(goes_to(stage, "healed"))].append(entry)
+                self._go_on(
+                    entry, regeneration.regenerate(_encoded(entry).scene, result), goes_to(_stage(task), "healed")
+                )
             case tuple():
                 candidates: tuple[Candidate, ...] = result
-                entry.scene = bridge.bridge(scene, candidates, self._policy.routes)
-                self._waiting[_reader(goes_to(stage, "healed"))].append(entry)
+                healed = bridge.bridge(_encoded(entry).scene, candidates, self._policy.routes)
+                self._go_on(entry, healed, goes_to(_stage(task), "healed"))
+
+    def _go_on(self, entry: _Open, scene: Scene, topic: str) -> None:
+        """Put the scene where the map says: among those that wait for whoever reads `topic`."""
+        entry.encoded = replace(_encoded(entry), scene=scene)
+        self._waiting[_task(reader_of(topic))].append(entry)
 
     def _advance(self, key: str) -> None:
         """Decide the key's events one after the other, as far as they can be decided now."""
@@ -213,8 +230,7 @@ class EmbeddedRuntime:
 
     def _judge(self, entry: _Open, reading: Reading) -> bool:
         """Judge the scene of `entry`; return whether that was final."""
-        scene = entry.scene
-        assert scene is not None  # noqa: S101 - it was read as a scene
+        scene = _encoded(entry).scene
         entry.reading = None
         with self.timings.measure("resonance"):
             row = self.rows.get(scene.key)
@@ -230,53 +246,59 @@ class EmbeddedRuntime:
         if judged.onward is None:
             entry.outcome = Outcome(entry.item, decisions=tuple(entry.decisions))
             return True
-        entry.scene = judged.onward
-        self._waiting[_reader(goes_to("resonance", judged.decision.verdict.value))].append(entry)
+        self._go_on(entry, judged.onward, goes_to("resonance", judged.decision.verdict.value))
         return False
 
-    def _dispatch(self, models: ThreadPoolExecutor, ended: bool) -> None:  # noqa: FBT001 - private
-        """Give the models the fullest of the waiting batches, so that the next one fills while this one runs."""
-        while self._in_flight < _JOBS_IN_FLIGHT:
-            stage, waiting = max(self._waiting.items(), key=lambda pair: len(pair[1]))
-            if not waiting or (self._in_flight > 0 and len(waiting) < self._batching.max_batch):
-                return
-            if stage == "resonance" and not ended and self._may_still_fill(len(waiting)):
+    def _dispatch(self, thread: ThreadPoolExecutor, tasks: Sequence[Task], *, patient: bool) -> None:
+        """Give a thread the fullest of its waiting batches, and a full one more to go on with."""
+        while True:
+            task = max(tasks, key=lambda name: len(self._waiting[name]))
+            waiting = self._waiting[task]
+            full = len(waiting) >= self._batching.max_batch
+            in_flight = sum(self._in_flight[name] for name in tasks)
+            if (
+                not waiting
+                or in_flight >= _JOBS_IN_FLIGHT
+                or (not full and (in_flight or (patient and self._may_fill())))
+            ):
                 return
             work = [waiting.popleft() for _ in range(min(len(waiting), self._batching.max_batch))]
-            self._in_flight += 1
-            models.submit(self._work, stage, work, self._ask(stage, work))
+            self._in_flight[task] += 1
+            thread.submit(self._work, task, work, self._ask(task, work))
 
-    def _may_still_fill(self, waiting: int) -> bool:
-        waited_ms = (time.monotonic() - self._oldest_arrival_seconds) * 1000
-        return waiting < self._batching.max_batch and waited_ms < self._batching.max_wait_ms
+    def _may_fill(self) -> bool:
+        return (time.monotonic() - self._oldest_arrival_seconds) * 1000 < self._batching.max_wait_ms
 
-    def _ask(self, stage: Stage, work: Sequence[_Open]) -> Callable[[], Sequence[object]]:
-        scenes = [entry.scene for entry in work if entry.scene is not None]
-        match stage:
+    def _ask(self, task: Task, work: Sequence[_Open]) -> Callable[[], Sequence[object]]:
+        match task:
+            case "encode":
+                scenes = [entry.item.event for entry in work if isinstance(entry.item.event, Scene)]
+                return lambda: self._scorer.encode(scenes)
+            case "resonance":
+                encoded = [_encoded(entry) for entry in work]
+                return lambda: self._scorer.read(encoded)
             case "regeneration":
-                wishes = [self._wish(scene, switch=True) for scene in scenes]
-                return lambda: self._scorer.render(wishes)
+                switches = [self._wish(_encoded(entry), switch=True) for entry in work]
+                return lambda: self._scorer.render(switches)
             case "bridge":
-                wishes = [self._wish(scene, switch=False) for scene in scenes]
+                wishes = [self._wish(_encoded(entry), switch=False) for entry in work]
                 return lambda: self._scorer.bridge(wishes)
-            case _:
-                return lambda: self._scorer.read(scenes)
 
-    def _wish(self, scene: Scene, *, switch: bool) -> Wish:
+    def _wish(self, encoded: Encoded, *, switch: bool) -> Wish:
+        scene = encoded.scene
         row = self.rows.get(scene.key)
         codes = preferences.codes_wanted(row, rows.dialogue_of(row, scene.dialogue_id), self._policy.gate.codes)
-        return Wish(scene, regeneration.choose_register(scene, row) if switch else scene.register, codes)
+        return Wish(encoded, regeneration.choose_register(scene, row) if switch else scene.register, codes)
 
-    def _work(self, stage: Stage, work: Sequence[_Open], call: Callable[[], Sequence[object]]) -> None:
-        name = "models.read" if stage == "resonance" else f"models.{stage}"
+    def _work(self, task: Task, work: Sequence[_Open], call: Callable[[], Sequence[object]]) -> None:
         results: Sequence[object] = ()
         error: BaseException | None = None
         try:
-            with self.timings.measure(name, len(work)):
+            with self.timings.measure(f"models.{'read' if task == 'resonance' else task}", len(work)):
                 results = call()
         except BaseException as caught:  # noqa: BLE001 - raised again in the thread that runs the stages
             error = caught
-        self._inbox.put(_Finished(stage, work, results, error))
+        self._inbox.put(_Finished(task, work, results, error))
 
     def _settled(self) -> Iterator[Outcome]:
         while self._in_order and self._in_order[0].outcome is not None:
@@ -286,8 +308,19 @@ class EmbeddedRuntime:
                 yield outcome
 
 
-def _reader(topic: str) -> Stage:
-    stage = reader_of(topic)
-    if stage is None:
-        raise LookupError(f"no stage reads {topic}; see streams/topology.py ({SCENES} is where healed scenes return)")
+def _encoded(entry: _Open) -> Encoded:
+    if entry.encoded is None:
+        raise LookupError("a scene reached a stage before the encoder")
+    return entry.encoded
+
+
+def _task(stage: Stage | None) -> Task:
+    if stage is None or stage == "threshold":
+        raise LookupError(f"a scene that is not final has nowhere to go ({stage}); see streams/topology.py")
     return stage
+
+
+def _stage(task: Task) -> Stage:
+    if task == "encode":
+        raise LookupError("encoding is no stage of the map")
+    return task

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from models.situation import Situation
 from schemas.names import Register
 from schemas.scene import Scene
 from streams.stages.admit import Terms
@@ -13,18 +14,33 @@ from streams.stages.reading import Candidate, Reading, Rendering
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """A scene, and what the encoder made of its texts; runtimes pass it on and look no deeper."""
+
+    scene: Scene
+    situation: Situation
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """A scene to be healed, the register to hold it in (None: as it is), and how many codes the listener wants."""
 
-    scene: Scene
+    encoded: Encoded
     register: Register | None
     codes: int
 
 
 class Scorer(Protocol):
-    """The models, as a runtime sees them; one thread calls them, and batches never change a result."""
+    """The models, as a runtime sees them; batches never change a result.
 
-    def read(self, scenes: Sequence[Scene]) -> list[Reading]:
+    One thread calls `encode`, which owns the encoder; one other calls `read`, `render` and `bridge`.
+    """
+
+    def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:
+        """Return each scene with the vectors of its texts."""
+
+    def read(self, scenes: Sequence[Encoded]) -> list[Reading]:
         """Return how each scene, fresh or healed, resonates."""
 
     def render(self, wishes: Sequence[Wish]) -> list[Rendering]:
@@ -35,6 +51,3 @@ class Scorer(Protocol):
 
     def terms(self) -> Terms:
         """Return what the models ask of an event."""
-
-    def describe(self) -> Mapping[str, str]:
-        """Return the name and sha256 of everything that decides."""

@@ -1,0 +1,56 @@
+# Everything is done in a virtual environment beside this file; uv is installed into it when missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+DATA ?= ../shared/data
+DEMO_OUT ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench models lock schemas clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.ready-run ## Replay the example logs and say where the report is
+	$(BIN)/scenestream models build
+	$(BIN)/scenestream replay examples/evenings.jsonl examples/night_shift.jsonl.gz examples/scenes.jsonl examples/sceny_ru.jsonl --out $(DEMO_OUT)
+
+test: $(VENV)/.ready-dev ## Run all tests
+	$(BIN)/scenestream models build
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.ready-dev ## Check format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
+	$(BIN)/scenestream models build
+	$(BIN)/python -m tests.benchmarks $(if $(LOG),--log $(LOG))
+
+models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
+	$(BIN)/python -m models.training --data $(DATA)
+
+schemas: $(VENV)/.ready-dev ## Write the JSON Schemas and asyncapi.yaml again
+	$(BIN)/python -m schemas.export
+
+lock: $(UV) ## Pin all requirements again, with hashes
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/run.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --extra dev --extra train pyproject.toml -o requirements/train.txt
+
+clean: ## Remove the environment and what was built
+	rm -rf $(VENV) build *.egg-info runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(UV):
+	@echo "First set-up: downloads DOWNLOAD_SIZE, takes about SETUP_TIME."
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
+
+$(VENV)/.ready-%: requirements/%.txt pyproject.toml | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r $<
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@

@@ -1,0 +1,76 @@
+"""`scenestream`: its commands, and how failures are told to a person."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from models.errors import ModelError
+from streams.cli import doctor, explain, memory, models, priors, replay, score, topology
+from streams.replay.reader import LogError
+from streams.replay.run_dir import RunDirError
+
+app = typer.Typer(
+    name="scenestream",
+    help="A self-healing stream processor for dialogue scenes. Start with `scenestream doctor` or `make demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("replay")(replay.replay)
+app.command("score")(score.score)
+app.command("explain")(explain.explain)
+app.command("topology")(topology.topology)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.add_typer(memory.app, name="memory")
+app.add_typer(priors.app, name="priors")
+
+# What a person can put right: told in a line on stderr, with exit code 2, without a traceback.
+EXPECTED = (ModelError, LogError, RunDirError)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"scenestream {version('scenestream')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001, FBT002 - eager, and a flag
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 found something wrong, 2 could not be done as asked, 130 interrupted."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except EXPECTED as error:
+        errors.print(f"[red]scenestream:[/red] {error}", markup=True)
+        sys.exit(2)
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            where = ".".join(str(part) for part in fault["loc"])
+            errors.print(
+                f"scenestream: setting {where}: {fault['msg']}; see SCENESTREAM_* and scenestream.toml", markup=False
+            )
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        what = f" {error.filename}" if error.filename else ""
+        errors.print(f"scenestream:{what}: {error.strerror or error}", markup=False)
+        sys.exit(2)

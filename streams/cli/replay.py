@@ -1,0 +1,154 @@
+"""`scenestream replay`: logs through the whole pipeline, and a run's directory for what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from schemas.scene import Scene
+from streams.cli.summary import print_summary
+from streams.cli.wiring import load_settings, open_scorer
+from streams.replay.items import Item
+from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_of
+from streams.replay.report import write_report
+from streams.replay.run_dir import RunWriter
+from streams.replay.spoil import Spoiling, spoil_items
+from streams.runtimes.embedded import Batching, EmbeddedRuntime
+
+Logs = Annotated[
+    list[str],
+    typer.Argument(metavar="LOG...", help="Chat or scene JSONL, plain or gzip; - for stdin.", show_default=False),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="The run's directory; runs/DATE-LOG by default.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=0, help="Read this many scenes at most.")]
+Dialogue = Annotated[str | None, typer.Option("--dialogue", metavar="ID", help="Read one dialogue only.")]
+Memory = Annotated[Path | None, typer.Option("--memory", metavar="DIR", help="A memory base, see `memory build`.")]
+Spoil = Annotated[
+    str | None, typer.Option("--spoil", metavar="KINDS:SHARE", help="Spoil drafts, e.g. shattered,echo:0.3")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Which drafts are spoilt, and how.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Quiet = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
+NoTexts = Annotated[bool, typer.Option("--no-texts", help="Keep no words of the dialogues in the run's directory.")]
+
+
+def replay(
+    logs: Logs,
+    out: Out = None,
+    limit: Limit = None,
+    dialogue: Dialogue = None,
+    memory: Memory = None,
+    spoil: Spoil = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
+    no_progress: Quiet = False,  # noqa: FBT002 - as as_json
+    no_texts: NoTexts = False,  # noqa: FBT002 - as as_json
+) -> None:
+    """Replay logged conversations through the pipeline: judge, heal, and report.
+
+    Each assistant turn is taken as a draft. What was decided is in DIR/decisions.jsonl, what could not be read in
+    DIR/dead.jsonl, and DIR/report.html shows it all. Ctrl-C ends the run and keeps what was done.
+    """
+    spoiling = None if spoil is None else _parse_spoiling(spoil, seed)
+    settings = load_settings(memory=memory)
+    check_logs(logs)
+    folder = _default_folder(logs) if out is None else out
+    scorer = open_scorer(settings)
+    selection = Selection(settings.replay.context_turns, limit, dialogue)
+    items = read_logs(logs, scorer.terms(), selection)
+    if spoiling is not None:
+        items = spoil_items(items, spoiling)
+    batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
+    runtime = EmbeddedRuntime(scorer, settings.policy(), batching)
+    started = time.perf_counter()
+    interrupted = False
+    with RunWriter(folder, keep_texts=not no_texts) as writer:
+        with _progress(hidden=no_progress or as_json) as progress:
+            try:
+                _run(runtime, _followed(items, progress, size_of(logs)), writer, progress)
+            except KeyboardInterrupt:
+                interrupted = True
+        seconds = time.perf_counter() - started
+        facts = {
+            "interrupted": interrupted,
+            "seconds": round(seconds, 3),
+            "scenes_per_second": round(writer.scenes / seconds, 1),
+            "stages": runtime.timings.summary(),
+            "models": scorer.describe(),
+            "logs": [STDIN if log == STDIN else Path(log).name for log in logs],
+            "spoil": spoil,
+            "seed": seed,
+            "settings": settings.model_dump(mode="json"),
+        }
+        summary = writer.finish(runtime.rows, facts)
+    report = write_report(folder)
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False))
+    else:
+        print_summary(summary, folder, report, Console())
+    if interrupted:
+        raise typer.Exit(130)
+
+
+def _run(runtime: EmbeddedRuntime, items: Iterator[Item], writer: RunWriter, progress: Progress) -> None:
+    task = progress.tasks[0].id
+    outcomes = runtime.run(items)
+    try:
+        for outcome in outcomes:
+            if outcome.dead is not None:
+                writer.dead(outcome.dead)
+            elif outcome.feedback is not None:
+                writer.feedback(outcome.feedback)
+            elif isinstance(outcome.item.event, Scene):
+                writer.scene(outcome.item.event, outcome.decisions)
+                progress.update(task, scenes=writer.scenes)
+    finally:
+        outcomes.close()
+
+
+def _followed(items: Iterator[Item], progress: Progress, size: int | None) -> Iterator[Item]:
+    """Pass items on and move the bar by the bytes of the lines they stood on."""
+    task = progress.add_task("replay", total=size, scenes=0)
+    return _follow(items, progress, task)
+
+
+def _follow(items: Iterator[Item], progress: Progress, task: object) -> Iterator[Item]:
+    place = ("", 0)
+    for item in items:
+        if (item.where.source, item.where.line) != place:
+            place = (item.where.source, item.where.line)
+            progress.update(task, advance=len(item.where.raw) + 1)  # type: ignore[arg-type]
+        yield item
+
+
+def _progress(*, hidden: bool) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[scenes]} scenes"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=hidden,
+    )
+
+
+def _parse_spoiling(text: str, seed: int) -> Spoiling:
+    try:
+        return Spoiling.parse(text, seed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--spoil") from error
+
+
+def _default_folder(logs: list[str]) -> Path:
+    stem = "stdin" if logs[0] == STDIN else Path(logs[0]).name.split(".")[0]
+    return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
