@@ -54,7 +54,7 @@ class Decision(Event):
     verdict: Verdict
     rule: str
     reason: str
-    register: Register | None
+    register: Register | None = None
     resonance: Unit
     parts: Parts
     density_deviation: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
@@ -37,15 +38,13 @@ EXPECTED = (ModelError, LogError, RunDirError)
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
     if value:
-        from importlib.metadata import version
-
-        typer.echo(f"scenestream {version('scenestream')}")
+        typer.echo(f"scenestream {version_of('scenestream')}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001, FBT002 - eager, and a flag
+    version: Annotated[  # noqa: FBT002 - eager, and a flag
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
