@@ -46,7 +46,15 @@ def _resonates(facts: Facts) -> bool:
 
 
 def _means_well(facts: Facts) -> bool:
-    return facts.routes.regeneration and facts.healings_left and facts.p_intent >= facts.gate.intent_min
+    return facts.p_intent >= facts.gate.intent_min
+
+
+def _can_switch(facts: Facts) -> bool:
+    return _means_well(facts) and facts.routes.regeneration and facts.healings_left
+
+
+def _can_only_cross(facts: Facts) -> bool:
+    return _means_well(facts) and _can_cross(facts)
 
 
 def _can_cross(facts: Facts) -> bool:
@@ -76,7 +84,8 @@ REGENERATE, ANALOGUE = Verdict.REGENERATE, Verdict.ANALOGUE
 # fmt: off
 RULES: tuple[Rule, ...] = (
     Rule("fresh.resonates",       FRESH,       _resonates,         READY,      "resonance {p_form:.2f} reaches the threshold {theta:.2f}"),
-    Rule("fresh.meaning_right",   FRESH,       _means_well,        REGENERATE, "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is right (intent {p_intent:.2f})"),
+    Rule("fresh.meaning_right",   FRESH,       _can_switch,        REGENERATE, "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is right (intent {p_intent:.2f})"),
+    Rule("fresh.voices_closed",   FRESH,       _can_only_cross,    ANALOGUE,   "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is right (intent {p_intent:.2f}) but regeneration is closed"),
     Rule("fresh.meaning_weak",    FRESH,       _can_cross,         ANALOGUE,   "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is weak (intent {p_intent:.2f})"),
     Rule("fresh.no_route",        FRESH,       _always,            WITHHELD,   "resonance {p_form:.2f} is under the threshold {theta:.2f} and no way of healing is open"),
     Rule("regenerated.faithful",  REGENERATED, _is_faithful,       READY,      "in the new register it keeps its meaning (fidelity {fidelity:.2f})"),
