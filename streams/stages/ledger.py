@@ -28,7 +28,7 @@ def alpha_of(name: AccountName, gate: Gate) -> float:
 
 def bound(account: Account, name: AccountName, offered: int, gate: Gate) -> float:
     """Return how many labelled errors the account may hold: alpha n + slack + rho T."""
-    return alpha_of(name, gate) * account.emitted + gate.slack + gate.rho * offered
+    return _bound(account.emitted, name, offered, gate)
 
 
 def correction(account: Account) -> float:
@@ -40,7 +40,8 @@ def correction(account: Account) -> float:
 def allows(row: Sensitivity, name: AccountName, risk: float, gate: Gate) -> bool:
     """Return whether one more scene of this risk may be emitted."""
     account: Account = getattr(row, name)
-    limit = bound(account, name, row.offered, gate) + alpha_of(name, gate)
+    # The bound as it will stand once the scene is out: adding alpha to today's could differ from it in the last bit.
+    limit = _bound(account.emitted + 1, name, row.offered, gate)
     match gate.mode:
         case "off":
             return True
@@ -112,3 +113,7 @@ def view(row: Sensitivity, name: AccountName, gate: Gate) -> LedgerView:
         expected=round(account.expected, 4),
         bound=round(bound(account, name, row.offered, gate), 4),
     )
+
+
+def _bound(emitted: int, name: AccountName, offered: int, gate: Gate) -> float:
+    return alpha_of(name, gate) * emitted + gate.slack + gate.rho * offered

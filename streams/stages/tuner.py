@@ -2,7 +2,7 @@
 
 theta = theta0 + prior + sum over user and dialogue of clip(eta z), with z += e - alpha on the first label e of a scene
 (adaptive conformal inference; Gibbs & Candes 2021), e = 1 for rejected. The state is a sum over a set of labels, so
-their order does not matter.
+their order does not matter: rounded, for sums of floats depend on theirs in the last bits.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from schemas.names import REGISTERS, Register
 from schemas.sensitivity import DialogueRow, Sensitivity
 from streams.stages.policy import Clip, Gate, Priors
+from streams.stages.preferences import Level
 
 
 def theta(row: Sensitivity, dialogue: DialogueRow, task: str | None, gate: Gate, priors: Priors) -> float:
@@ -28,7 +29,11 @@ def leniency(likes: tuple[float, ...], voice: Register | None, field: float | No
 def learn(row: Sensitivity, dialogue: DialogueRow, error: int, gate: Gate) -> tuple[Sensitivity, DialogueRow]:
     """Return both levels after one label (1 rejected, 0 accepted)."""
     step = error - gate.alpha
-    return row.model_copy(update={"z": row.z + step}), dialogue.model_copy(update={"z": dialogue.z + step})
+    return _moved(row, step), _moved(dialogue, step)
+
+
+def _moved(level: Level, step: float) -> Level:
+    return level.model_copy(update={"z": round(level.z + step, 9)})
 
 
 def _clip(value: float, limits: Clip) -> float:
