@@ -21,7 +21,8 @@ from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_
 from streams.replay.report import write_report
 from streams.replay.run_dir import RunWriter
 from streams.replay.spoil import Spoiling, spoil_items
-from streams.runtimes.embedded import Batching, EmbeddedRuntime
+from streams.runtimes.embedded import EmbeddedRuntime
+from streams.runtimes.lanes import Batching
 
 Logs = Annotated[
     list[str],
