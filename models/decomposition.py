@@ -96,7 +96,7 @@ class Decomposer:
         vectors = self.compose(codes, weights)
         return Chains(codes, weights, vectors, _cosines(vectors, embeddings))
 
-    def compose(self, codes: IntArray, weights: FloatArray) -> FloatArray:
+    def compose(self, codes: IntArray, weights: FloatArray, pull: float | None = None) -> FloatArray:
         """Give the unit vectors (n, d) of chains among sentences: codes and weights (n, m), -1 where unused.
 
         n(mean + pull * n(sum of weights * dictionary)): only the proportions of the weights count, so a chain that a
@@ -108,7 +108,7 @@ class Decomposer:
             weight = np.where(codes[:, place] >= 0, weights[:, place], 0).astype(np.float64)
             total += weight[:, None] * self.dictionary[np.maximum(codes[:, place], 0)]
         direction = unit(total.astype(np.float32))
-        return unit(self.mean + np.float32(self.pull) * direction)
+        return unit(self.mean + np.float32(self.pull if pull is None else pull) * direction)
 
     def _run(self, embeddings: FloatArray, registers: NDArray[np.int8], k: NDArray[Any]) -> tuple[IntArray, FloatArray]:
         count = len(embeddings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.arrays import FloatArray, unit
+from models.arrays import FloatArray, IntArray, unit
 from models.decomposition import MODEL_FILE, Chains, Decomposer
 from models.encoder import Encoder, ensure_built
 from models.lexicon import Lexicon
@@ -21,8 +21,8 @@ TRAIN_DIALOGUES: Mapping[str, int] = {"sgd": 120, "taskmaster4": 250, "selfdialo
 TEST_DIALOGUES: Mapping[str, int] = {"sgd": 40, "taskmaster4": 80, "selfdialogue": 40, "topicalchat": 35}
 # Added to a code's cosine, times its log-frequency relative to the most frequent: junk codes are rare words.
 FREQUENCY_PRIOR = 0.02
-# How far from the mean sentence a chain stands: the mean length of the embeddings' shadows on their own chains.
-FIRST_PULL = 0.5
+# How far from the mean sentence a chain may stand; the best on train dialogues is taken.
+PULLS = tuple(round(0.40 + 0.05 * step, 2) for step in range(9))
 
 
 def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
@@ -35,7 +35,7 @@ def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
     sentences = encode_turns(data, "train", TRAIN_DIALOGUES, seed, vectors)
     mean = sentences.mean(axis=0)
     path = out / MODEL_FILE
-    write_graph(path, dictionary, mean, lexicon, FIRST_PULL)
+    write_graph(path, dictionary, mean, lexicon, PULLS[0])
     write_graph(path, dictionary, mean, lexicon, best_pull(Decomposer(path, None, Runtime()), sentences))
     return measure(Decomposer(path, None, Runtime()), encode_turns(data, "test", TEST_DIALOGUES, seed, vectors), seed)
 
@@ -69,13 +69,14 @@ def write_graph(path: Path, dictionary: FloatArray, mean: FloatArray, lexicon: L
 
 
 def best_pull(decomposer: Decomposer, sentences: FloatArray) -> float:
-    """Give the mean length of the sentences' shadows on the directions of their chains, k = 3, two decimals."""
+    """Give the distance from the mean at which chains of three codes come nearest to the sentences (n, d)."""
     chains = plain(decomposer, sentences, 3)
-    about = sentences - decomposer.mean
-    directions = unit(
-        chains.vectors - decomposer.mean * np.sum(chains.vectors * decomposer.mean, axis=1, keepdims=True)
-    )
-    return round(float(np.mean(np.sum(about * directions, axis=1))), 2)
+
+    def fidelity(pull: float) -> float:
+        vectors = decomposer.compose(chains.codes, chains.weights, pull)
+        return float(np.sum(vectors * sentences, axis=1).mean())
+
+    return max(PULLS, key=fidelity)
 
 
 def plain(decomposer: Decomposer, sentences: FloatArray, k: int) -> Chains:
@@ -84,26 +85,34 @@ def plain(decomposer: Decomposer, sentences: FloatArray, k: int) -> Chains:
 
 
 def measure(decomposer: Decomposer, sentences: FloatArray, seed: int) -> dict[str, float]:
-    """Give mean fidelity at k = 3 and 5, of chains and of as many random codes with the same weights."""
+    """Give mean fidelity at k = 3 and 5: of chains, and of as many random codes with weights fitted to the sentence."""
     figures: dict[str, float] = {}
     rng = np.random.default_rng(seed)
     for k in (3, 5):
         chains = plain(decomposer, sentences, k)
-        strange = rng.integers(0, len(decomposer.dictionary), chains.codes.shape).astype(np.int32)
-        random = decomposer.compose(np.where(chains.codes >= 0, strange, -1), chains.weights)
+        strange = rng.integers(0, len(decomposer.dictionary), (len(sentences), k)).astype(np.int32)
+        random = decomposer.compose(strange, fit_weights(decomposer, strange, sentences))
         figures |= {
             f"cosine_k{k}": float(chains.fidelity.mean()),
-            f"cosine_centred_k{k}": float(centred_cosines(decomposer, chains, sentences).mean()),
+            f"cosine_centred_k{k}": float(centred_cosines(decomposer, chains.codes, chains.weights, sentences).mean()),
             f"cosine_random_k{k}": float(np.sum(random * sentences, axis=1).mean()),
             f"codes_k{k}": float((chains.codes >= 0).sum(axis=1).mean()),
         }
     return figures
 
 
-def centred_cosines(decomposer: Decomposer, chains: Chains, sentences: FloatArray) -> FloatArray:
+def fit_weights(decomposer: Decomposer, codes: IntArray, sentences: FloatArray) -> FloatArray:
+    """Fit weights (n, m) of given codes to sentences (n, d) by least squares; those below zero become zero."""
+    words = decomposer.dictionary[codes]
+    products = np.einsum("nid,njd->nij", words, words) + 1e-3 * np.eye(codes.shape[1])
+    wanted = np.einsum("nid,nd->ni", words, unit(sentences - decomposer.mean))
+    weights: FloatArray = np.clip(np.linalg.solve(products, wanted[:, :, None])[:, :, 0], 0, None).astype(np.float32)
+    return weights
+
+
+def centred_cosines(decomposer: Decomposer, codes: IntArray, weights: FloatArray, sentences: FloatArray) -> FloatArray:
     """Give the cosines (n,) of chains and sentences with the mean sentence taken away from both."""
-    used = chains.codes >= 0
-    words = decomposer.dictionary[np.maximum(chains.codes, 0)]
-    directions = unit(np.sum(np.where(used, chains.weights, 0)[:, :, None] * words, axis=1))
+    words = decomposer.dictionary[np.maximum(codes, 0)]
+    directions = unit(np.sum(np.where(codes >= 0, weights, 0)[:, :, None] * words, axis=1))
     cosines: FloatArray = np.sum(directions * unit(sentences - decomposer.mean), axis=1)
     return cosines

@@ -33,6 +33,8 @@ RIDGE = 1.0
 # So many uses in prose or verse weigh as much as what the word's vector predicts.
 SHRINKAGE = 10.0
 MIN_POETS = 4
+# Stands in codes.tsv where a symbol has the word in its name but another meaning.
+NO_SYMBOL = "-"
 FOLDS = 5
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -48,7 +50,7 @@ def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
     vectors.prepare(codes)
     words = vectors.rows(codes)
     centred = unit(words - words.mean(axis=0)).astype(np.float64)
-    symbols = read_symbols(data, frozenset(codes))
+    named = read_symbols(data, frozenset(one.code for one in curated if one.symbol != NO_SYMBOL))
     verse = poetic_odds(codes, centred, count_prose(data))
     seeds = np.isin(codes, list(read_seeds(SEEDS_FILE)))
     bodily = bodily_scores(seeds, centred)
@@ -56,14 +58,14 @@ def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
         "dry": by_rank(-verse),
         "poetic": by_rank(verse),
         "bodily": by_rank(bodily),
-        "symbolic": np.array([symbols.get(code, ("", 0.0))[1] for code in codes]),
+        "symbolic": np.array([named.get(code, ("", 0.0))[1] for code in codes]),
     }
     counts = count_dialogue_words(data)
     total = sum(counts.values())
     lexicon = Lexicon(
         codes,
         tuple(one.ru for one in curated),
-        tuple(symbols.get(code, ("", 0.0))[0] for code in codes),
+        tuple(one.symbol.strip(NO_SYMBOL) or named.get(one.code, ("", 0.0))[0] for one in curated),
         np.array([math.log10(1 + 1e6 * counts[code] / total) for code in codes], np.float32),
         np.stack([columns[register] for register in REGISTERS], axis=1).astype(np.float32),
         analogues,

@@ -19,6 +19,8 @@ from schemas.names import REGISTERS, Register
 
 RIDGE = 30.0
 WORD_BIAS = 0.04
+# The ridge shrinks the way to the register; at twice its length half of the codes are words of the register.
+STRENGTH = 2.0
 
 
 def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
@@ -51,7 +53,7 @@ def fit_adapter(
     moved = unit(targets.astype(np.float32)).astype(np.float64) - about
     solved = np.linalg.solve(about.T @ about + RIDGE * np.eye(about.shape[1]), about.T @ moved)
     left, scale, right = np.linalg.svd(solved)
-    root = np.sqrt(scale[:RANK])
+    root = np.sqrt(STRENGTH * scale[:RANK])
     return (left[:, :RANK] * root).astype(np.float32), (right[:RANK] * root[:, None]).astype(np.float32)
 
 

@@ -17,10 +17,11 @@ WORD = re.compile(r"[a-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """A code that was chosen by hand, and its Russian label, empty where there is none."""
+    """A code chosen by hand, its Russian label, and its symbol: empty for the one of that name, `-` for none."""
 
     code: str
     ru: str
+    symbol: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def read_curated(path: Path) -> list[Curated]:
     """Read the curated codes in the order of the file."""
     with path.open(encoding="utf-8") as lines:
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [Curated(row["code"], row["ru"]) for row in rows]
+        return [Curated(row["code"], row["ru"], row["symbol"]) for row in rows]
 
 
 def read_seeds(path: Path) -> frozenset[str]:
