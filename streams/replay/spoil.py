@@ -45,7 +45,7 @@ def spoil_items(items: Iterable[Item], spoiling: Spoiling) -> Iterator[Item]:
             continue
         rng = Random(f"{spoiling.seed}:{scene.scene_id}")  # noqa: S311 - seeded sampling, not secrets
         if rng.random() < spoiling.share:
-            yield Item(item.where, _spoilt(scene, scene.draft, spoiling.kinds, replies, rng))
+            yield Item(item.where, _spoilt(scene, scene.draft, spoiling.kinds, replies, rng), truth=scene.draft)
         else:
             yield item
         replies.append((scene.dialogue_id, scene.draft))
