@@ -63,13 +63,14 @@ def replay(
     settings = load_settings(memory=memory)
     check_logs(logs)
     folder = _default_folder(logs) if out is None else out
+    policy = settings.policy()
     scorer = open_scorer(settings)
     selection = Selection(settings.replay.context_turns, limit, dialogue)
     items = read_logs(logs, scorer.terms(), selection)
     if spoiling is not None:
         items = spoil_items(items, spoiling)
     batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
-    runtime = EmbeddedRuntime(scorer, settings.policy(), batching)
+    runtime = EmbeddedRuntime(scorer, policy, batching)
     started = time.perf_counter()
     interrupted = False
     trials: list[Trial] = []
@@ -91,6 +92,7 @@ def replay(
             "controls": hold_against_controls(trials, scorer.suite, seed),
             "seed": seed,
             "settings": settings.model_dump(mode="json"),
+            "priors": policy.priors.model_dump(mode="json"),
         }
         summary = writer.finish(runtime.rows, facts)
     report = write_report(folder)
