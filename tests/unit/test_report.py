@@ -252,24 +252,28 @@ def test_a_report_that_cannot_be_written_leaves_nothing_behind(
     tmp_path: Path, decisions: list[Decision], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = fake_runs.write_run(tmp_path / "run", decisions[:20])
+    (run / "report.html").write_text("half a report")
 
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device", str(target), None, str(self))
+    def full(self: Path, _: bytes) -> int:
+        raise OSError(28, "No space left on device", str(self))
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         write_report(run)
-    assert not [path for path in run.iterdir() if "report" in path.name]
+    assert not (run / "report.html").exists()
 
 
-def test_controls_and_spoilt_kinds_have_their_tables(tmp_path: Path, decisions: list[Decision]) -> None:
-    run = fake_runs.write_run(tmp_path / "run", decisions)
-    summary = json.loads((run / "summary.json").read_text())
-    summary["controls"] = {"lower_theta": {"precision": 0.41, "scenes": 88}, "echo": {"precision": 0.3}, "length": 0.64}
-    (run / "summary.json").write_text(json.dumps(summary))
-    page = page_of(run)
-    for words in ("lower theta", "0.41", "Drafts that were spoilt on purpose", "shattered"):
-        assert words in page
+def test_controls_that_a_route_does_not_beat_are_marked(tmp_path: Path, decisions: list[Decision]) -> None:
+    page = page_of(fake_runs.write_run(tmp_path / "run", decisions))
+    assert "Held against controls" in page
+    assert re.findall(r"<mark>(.*?)</mark>", page) == ["0.66"]
+    assert "Drafts that were spoilt on purpose" in page
+
+
+def test_feedback_and_logs_are_named(tmp_path: Path, decisions: list[Decision]) -> None:
+    page = page_of(fake_runs.write_run(tmp_path / "run", decisions))
+    assert "<bdi>evenings.jsonl</bdi>, <bdi>night_shift.jsonl.gz</bdi>" in page
+    assert "388" in page
 
 
 def test_dead_letters_are_shown_by_reason(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from schemas.dead import DeadLetter, DeadReason
 
-Table = dict[str, dict[str, object]]
+Table = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ class Summary:
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """The settings as dotted names and values, in the order they were written."""
-        return list(_flat(self.raw.get("settings"), ""))
+        """The settings, and what the command was told, as dotted names and values, in the order they were written."""
+        told = {name: self.raw[name] for name in ("seed", "spoil") if name in self.raw}
+        return [*_flat(told, ""), *_flat(self.raw.get("settings"), "")]
 
     @property
     def models(self) -> list[tuple[str, str]]:
@@ -54,7 +55,7 @@ class Summary:
 
     @property
     def stages(self) -> list[tuple[str, int, float | None, float | None]]:
-        """The stages: name, batches or calls, median and 99th percentile in milliseconds."""
+        """The stages: name, scenes, median and 99th percentile of a call in milliseconds."""
         stages = self.raw.get("stages")
         rows = []
         for name, row in stages.items() if isinstance(stages, dict) else ():
@@ -67,10 +68,27 @@ class Summary:
 
     @property
     def controls(self) -> Table:
-        """The controls beside the run, name to figures."""
+        """The controls beside the run: for each route its figure and theirs."""
         controls = self.raw.get("controls")
         rows = controls.items() if isinstance(controls, dict) else ()
-        return {name: dict(_flat(row, "")) if isinstance(row, dict) else {"value": row} for name, row in rows}
+        return {
+            name: {column: number for column, value in row.items() if (number := _real(value)) is not None}
+            for name, row in rows
+            if isinstance(row, dict)
+        }
+
+    @property
+    def feedback(self) -> dict[str, int]:
+        """What feedback came to, and how often."""
+        feedback = self.raw.get("feedback")
+        rows = feedback.items() if isinstance(feedback, dict) else ()
+        return {name: count for name, count in rows if isinstance(count, int)}
+
+    @property
+    def logs(self) -> list[str]:
+        """The names of the logs that were replayed."""
+        logs = self.raw.get("logs")
+        return [log for log in logs if isinstance(log, str)] if isinstance(logs, list) else []
 
     def setting(self, name: str) -> object:
         """Return the first setting whose last name is `name`, at any depth; None where there is none."""

@@ -16,11 +16,12 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from streams.replay.report import healing_charts, ledger_charts, run_charts, words
+from streams.replay.report import healing_charts, ledger_charts, run_charts, tables, words
 from streams.replay.report.cards import healing_card
 from streams.replay.report.chart import Chart
 from streams.replay.report.data import RunData, aggregate
 from streams.replay.report.files import Dead, Summary, read_dead, read_summary
+from streams.replay.report.glossary import GLOSSARY
 from streams.replay.report.healings import Texts, find_texts
 
 REPORT = "report.html"
@@ -43,12 +44,12 @@ def write_report(run_dir: Path) -> Path:
         data = aggregate((), strict=False)
     page = render(run_dir.resolve().name, summary, data, read_dead(run_dir / "dead.jsonl"), _texts(run_dir, data))
     target = run_dir / REPORT
-    partial = run_dir / f".{REPORT}.partial"
     try:
-        partial.write_bytes(page.encode("utf-8", "replace"))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+        target.write_bytes(page.encode("utf-8", "replace"))
+    except OSError:
+        # Half a report would look like a broken one.
+        target.unlink(missing_ok=True)
+        raise
     return target
 
 
@@ -86,12 +87,12 @@ def render(name: str, summary: Summary, data: RunData, dead: Dead, texts: dict[s
         notices=words.notices(summary, data),
         mode=mode,
         rules=words.rules(data),
-        healing_rows=words.healing_rows(data),
+        healing_rows=tables.healing_rows(data),
         ledger_words={account: words.ledger_words(data.tightest[account], mode[0]) for account in data.tightest},
         healings=[healing_card(decision, texts) for decision in data.candidates.chosen()],
         has_texts=texts is not None,
-        control_columns=words.columns_of(summary.controls),
-        glossary=words.GLOSSARY,
+        controls=tables.controls(summary),
+        glossary=GLOSSARY,
         css=Markup((_TEMPLATES / "report.css").read_text("utf-8")),  # noqa: S704 -- our own file
         script=Markup(script),  # noqa: S704 -- our own file
         plotly=Markup(plotly),  # noqa: S704 -- the library, which holds no closing tag

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from schemas.names import Verdict
 from streams.replay.report.chart import OUTCOME_NAMES
-from streams.replay.report.data import OUTCOMES, HealingStats, Outcome, RunData
-from streams.replay.report.files import Summary, Table
+from streams.replay.report.data import OUTCOMES, Outcome, RunData
+from streams.replay.report.files import Summary
 from streams.replay.report.ledgers import Tightest
-from streams.replay.report.sketches import Histogram
 
 MODES = {
     "expected": "A scene that nobody has labelled yet counts at its calibrated risk of being an error. A scene goes "
@@ -30,27 +29,6 @@ RULES = {
     "bridged.nothing_alive": "Nothing in context or memory answers to the scene, so it goes back to reasoning",
 }
 RULE_VERDICTS = (Verdict.WITHHELD, Verdict.REASONING)
-GLOSSARY = {
-    "scene": "one dialogue turn: what was said before it and the draft of what to say next",
-    "chain": "one to five concept codes with weights, what the scene brings into the dialogue",
-    "resonance": "p_form, the calibrated probability that a person would accept this scene, said this way, here",
-    "intent": "p_intent, the calibrated probability that its meaning is right, however it is said",
-    "register": "a voice: dry, poetic, bodily or symbolic",
-    "regeneration": "the same embedding, decomposed again in another register",
-    "bridge": "the chain is strengthened (amplified) or replaced in part or in full by what held in like scenes",
-    "gain": "the predicted cosine of the healed chain with the true next turn, −1 to 1",
-    "fidelity": "the cosine of the chain's vector with the scene's embedding, −1 to 1",
-    "field": "how strongly the codes excite where they land, 0 to 1",
-    "activation": "the nearest that anything in the context or memory comes to the draft, 0 to 1",
-    "depth": "how far back lies what the draft activates: 0 the last turn, 1 the first",
-    "tension": "0 where the codes pull one way, towards 1 where they tear apart",
-    "density": "codes per ten words of the draft",
-    "threshold": "the resonance a fresh scene needs; it belongs to each dialogue and follows its feedback",
-    "ledger": "what a user was offered, given and let down by; a scene that would break its bound is withheld",
-    "withheld": "silence: an outcome with a budget of its own, not an error",
-    "lineage": "every hop of a scene's life, in order",
-    "digest": "sha256 over the decisions in canonical order; the same log and settings give the same one",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +52,6 @@ class RuleRow:
     share_of_verdict: str
     meaning: str
     example: str
-
-
-@dataclass(frozen=True, slots=True)
-class HealingRow:
-    """The healings of one route and strength, in figures; medians, None where there is nothing to take one of."""
-
-    name: str
-    tried: int
-    ready: int
-    resonance_before: float | None
-    resonance_after: float | None
-    intent_before: float | None
-    fidelity_before: float | None
-    fidelity_after: float | None
-    gain_ready: float | None
-    gain_other: float | None
 
 
 def headline(summary: Summary, data: RunData) -> Headline:
@@ -177,31 +139,6 @@ def rules(data: RunData) -> list[tuple[Verdict, list[RuleRow]]]:
     return groups
 
 
-def healing_rows(data: RunData) -> list[HealingRow]:
-    """Return the healings by route and strength, regeneration first."""
-    order = {None: 0, "amplified": 1, "partial": 2, "full": 3}
-    ranked = sorted(data.healings.items(), key=lambda item: (item[0][0] != "regeneration", order.get(item[0][1], 4)))
-    return [_healing_row(route, strength, stats) for (route, strength), stats in ranked]
-
-
-def _healing_row(route: str, strength: str | None, stats: HealingStats) -> HealingRow:
-    def median(histogram: Histogram) -> float | None:
-        return histogram.quantile(0.5)
-
-    return HealingRow(
-        name=route.capitalize() if strength is None else f"{route.capitalize()}, {strength}",
-        tried=stats.verdicts.total(),
-        ready=stats.verdicts[Verdict.READY],
-        resonance_before=median(stats.resonance_before),
-        resonance_after=median(stats.resonance_after),
-        intent_before=median(stats.intent_before),
-        fidelity_before=median(stats.fidelity_before),
-        fidelity_after=median(stats.fidelity_after),
-        gain_ready=median(stats.gain_ready),
-        gain_other=median(stats.gain_other),
-    )
-
-
 def ledger_words(tightest: Tightest, mode: str | None) -> str:
     """Return whether an account's bound was kept, and why not where it was not."""
     if not tightest.seen:
@@ -215,11 +152,6 @@ def ledger_words(tightest: Tightest, mode: str | None) -> str:
     if mode == "expected":
         said += " Labels worse than expected do that; then nothing goes out until it eases."
     return f"{said} In this mode nothing is held back." if mode in {"off", "observe"} else said
-
-
-def columns_of(table: Table) -> list[str]:
-    """Return the names of a table's columns in the order in which they first come."""
-    return list(dict.fromkeys(name for row in table.values() for name in row))
 
 
 def _counted(count: int, what: str) -> str:
