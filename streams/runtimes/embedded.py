@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal, cast
@@ -65,7 +65,7 @@ class EmbeddedRuntime:
         """The sensitivity rows as they stand."""
         return self._lockstep.rows
 
-    def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
+    def run(self, items: Iterable[Item]) -> Generator[Outcome, None, None]:
         """Yield the outcome of every item, in the order of the log.
 
         An exception of the models is raised here at once; one of the log when all that was read before it is settled.

@@ -104,7 +104,7 @@ def threads() -> set[str]:
     ids=["expected", "strict", "off", "observe", "one healing"],
 )  # fmt: skip
 def test_batches_decide_what_one_by_one_decides(batching: Batching, rules: Policy) -> None:
-    items = log(seed=5)
+    items = log(seed=5, scenes=150)
     outcomes, runtime = run(items, batching, rules)
     plain = OneByOne(rules)
     for outcome, expected in zip(outcomes, [plain.take(item) for item in items], strict=True):
@@ -127,9 +127,8 @@ def test_the_log_of_these_tests_holds_everything() -> None:
     assert max(decision.attempt for decision in decisions) == 2
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_one_log_has_one_digest_whatever_the_batches(seed: int) -> None:
-    items = log(seed)
+def test_one_log_has_one_digest_whatever_the_batches() -> None:
+    items = log(seed=1)
     digests = {digest(run(items, batching)[0]) for batching in BATCHINGS}
     slow = FakeScorer(pause_seconds=0.002)
     digests.add(digest(run(items, BATCHINGS[1], scorer=slow)[0]))

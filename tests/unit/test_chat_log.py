@@ -111,9 +111,9 @@ def test_an_empty_turn_is_dead_in_its_place_and_what_follows_does_not_see_it() -
 
 
 def test_too_long_a_turn_is_dead_whoever_said_it() -> None:
-    events = read(said("user", "x" * 65_537), said("assistant", "é" * 32_768), said("assistant", "é" * 32_769))
-    assert [event.reason if isinstance(event, Refusal) else len(event.context) for event in events] == [
-        DeadReason.TOO_LONG, 0, DeadReason.TOO_LONG,
+    events = read(said("user", "x" * 65_537), said("assistant", "é" * 32_768), said("assistant", "é" * 32_769), id="d")
+    assert [event.reason if isinstance(event, Refusal) else event.scene_id for event in events] == [
+        DeadReason.TOO_LONG, "d:1", DeadReason.TOO_LONG,
     ]  # fmt: skip
 
 

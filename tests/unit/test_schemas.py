@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ from schemas.sensitivity import DialogueRow, Sensitivity
 from schemas.vector import Dtype, Vector
 
 
-def vectors(bits: int) -> st.SearchStrategy[NDArray[np.floating]]:
-    finite = st.floats(width=bits, allow_nan=False, allow_infinity=False)  # type: ignore[call-overload]
+def vectors(bits: Literal[16, 32]) -> st.SearchStrategy[NDArray[np.floating]]:
+    finite = st.floats(width=bits, allow_nan=False, allow_infinity=False)
     return arrays.arrays(f"<f{bits // 8}", st.integers(1, 50), elements=finite)
 
 

@@ -14,8 +14,8 @@ WHERE = Where("log.jsonl", 1, b"{}")
 DRAFT = "The kettle is on and the window is open towards the garden."
 
 
-def items(count: int, **fields: object) -> list[Item]:
-    return [Item(WHERE, scene(n, f"d{n % 7}", draft=f"{DRAFT} {n}", **fields)) for n in range(count)]
+def items(count: int) -> list[Item]:
+    return [Item(WHERE, scene(n, f"d{n % 7}", draft=f"{DRAFT} {n}")) for n in range(count)]
 
 
 def spoilt(given: list[Item], how: str, seed: int = 1) -> list[Scene]:

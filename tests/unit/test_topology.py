@@ -33,7 +33,7 @@ def test_hops_and_agents_are_unique_and_belong_together() -> None:
 
 def test_healed_scenes_come_back_to_the_one_place_of_verdicts() -> None:
     for stage in ("regeneration", "bridge"):
-        assert goes_to(stage, "healed") == topics.SCENES  # type: ignore[arg-type]
+        assert goes_to(stage, "healed") == topics.SCENES
     assert reader_of(topics.SCENES) == "resonance"
 
 
