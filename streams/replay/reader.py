@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -101,7 +102,8 @@ def _events(where: Where, terms: Terms, context_turns: int) -> Iterator[Scene | 
 
 def read_lines(path: str) -> Iterator[Where | Item]:
     """Yield each line of a log that holds something; a refusal where a gzip stream breaks off. Raises LogError."""
-    source = "stdin" if path == STDIN else path
+    # A file's name may be no UTF-8; a dead letter that names it must be.
+    source = "stdin" if path == STDIN else os.fsencode(path).decode("utf-8", "replace")
     number = 0
     try:
         with _open(path) as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Terms:
 def read_json(line: bytes) -> object | Refusal:
     """Return what a line of JSON says."""
     try:
-        text = line.decode("utf-8")
+        text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         return Refusal(DeadReason.NOT_TEXT, f"byte {error.start} is not UTF-8")
     try:

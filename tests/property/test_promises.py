@@ -170,9 +170,9 @@ def test_without_labels_expected_errors_stay_within_the_bound_at_every_moment(ga
             assert sum(mine) <= _bound(gate, name, len(mine), life.offered) + TOLERANCE
 
 
-@given(st.lists(turns, min_size=1, max_size=30), st.data())
-def test_labels_in_any_order_leave_the_same_levels(happened: list[Turn], data: st.DataObject) -> None:
-    gate = Gate(mode="off", expiry_turns=256)
+@given(st.lists(turns, min_size=1, max_size=30), st.sampled_from([0.1]) | st.floats(0.0, 1.0), st.data())
+def test_labels_in_any_order_leave_the_same_levels(happened: list[Turn], alpha: float, data: st.DataObject) -> None:
+    gate = Gate(mode="off", alpha=alpha, expiry_turns=256)
     life = Life(gate)
     for _ in life.run(list(happened)):
         pass

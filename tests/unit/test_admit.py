@@ -169,8 +169,9 @@ def test_a_line_that_is_no_json_says_where(line: bytes, reason: DeadReason, says
     assert says in refusal.detail
 
 
-def test_a_line_of_json_is_what_it_says() -> None:
-    assert read_json(json.dumps(SCENE).encode()) == SCENE
+def test_a_line_of_json_is_what_it_says_with_a_byte_order_mark_or_without() -> None:
+    line = json.dumps(SCENE).encode()
+    assert read_json(line) == read_json(b"\xef\xbb\xbf" + line) == SCENE
 
 
 def test_a_log_holds_no_scene_that_was_healed() -> None:

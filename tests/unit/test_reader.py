@@ -115,6 +115,13 @@ def test_stdin_and_a_file_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert from_stdin.where.source == "stdin"
 
 
+def test_a_log_may_have_any_name(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    (item,) = read_logs([write(tmp_path / name, "{")], TERMS, ALL)
+    assert isinstance(item.event, Refusal)
+    assert item.where.dead(item.event).source.endswith("caf\ufffd.jsonl")
+
+
 def test_an_empty_log_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.touch()
