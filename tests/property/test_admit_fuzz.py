@@ -86,7 +86,7 @@ def test_any_object_that_calls_itself_an_event_is_answered(event: dict[str, obje
     check(admit(event | {"type": kind}, TERMS))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(mutants())
 def test_any_mutant_of_a_valid_event_is_answered(event: dict[str, object]) -> None:
     check(admit(event, TERMS))
@@ -132,7 +132,7 @@ dialogues = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(dialogues, st.integers(1, 5))
 def test_any_dialogue_is_read(line: dict[str, object], context_turns: int) -> None:
     for event in read_dialogue(line, context_turns):
