@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from models.decomposition import Chains
-from models.lexicon import MAX_CODES
 from models.memory import MemoryBase
 from models.situation import context_vector
 from models.suite import Suite
+from streams.scoring.chains import rounded, to_arrays
 from streams.scoring.port import Wish
 
 
@@ -18,13 +18,7 @@ def random_gains(suite: Suite, memory: MemoryBase | None, wish: Wish, count: int
     The scene is one that was sent to the bridge, so it carries its chain and the intent that it was judged to have.
     """
     scene, situation = wish.encoded.scene, wish.encoded.situation
-    codes = np.full((1, MAX_CODES), -1, np.int32)
-    weights = np.zeros((1, MAX_CODES), np.float32)
-    for place, code in enumerate(scene.chain or ()):
-        row = suite.lexicon.find(code.code)
-        if row is None:
-            raise LookupError(f"a scene was admitted with the code {code.code!r}, which the lexicon does not have")
-        codes[0, place], weights[0, place] = row, code.weight
+    codes, weights = to_arrays([scene.chain], suite.lexicon)
     vectors = suite.decomposer.compose(codes, weights)
     embedding = vectors[0] if situation.draft is None else situation.draft
     fidelity = np.sum(vectors * embedding, axis=1)
@@ -35,4 +29,4 @@ def random_gains(suite: Suite, memory: MemoryBase | None, wish: Wish, count: int
     chains = Chains(codes, weights, vectors, fidelity)
     offered = suite.healer.random_candidates(situation, chains, intent, count, seed, hits)
     # Rounded as the gains of candidates are, so that equal ones compare as equal.
-    return tuple(round(float(gain), 4) for gain in offered.gain)
+    return tuple(rounded(gain) for gain in offered.gain)
