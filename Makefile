@@ -5,16 +5,19 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 DATA ?= ../shared/data
 DEMO_OUT ?= runs/demo
+DEMO_MEMORY ?= runs/memory
+DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.jsonl sceny_ru.jsonl)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench models lock schemas clean
+.PHONY: help demo test check bench models lock readme schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.ready-run ## Replay the example logs and say where the report is
 	$(BIN)/scenestream models build
-	$(BIN)/scenestream replay examples/evenings.jsonl examples/night_shift.jsonl.gz examples/scenes.jsonl examples/sceny_ru.jsonl --out $(DEMO_OUT)
+	$(BIN)/scenestream memory build examples/mornings.jsonl --texts --out $(DEMO_MEMORY)
+	$(BIN)/scenestream replay $(DEMO_LOGS) --memory $(DEMO_MEMORY) --out $(DEMO_OUT)
 
 test: $(VENV)/.ready-dev ## Run all tests
 	$(BIN)/scenestream models build
@@ -36,6 +39,9 @@ models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
 schemas: $(VENV)/.ready-dev ## Write the JSON Schemas and asyncapi.yaml again
 	$(BIN)/python -m schemas.export
 
+readme: $(VENV)/.ready-dev ## Fill the README's generated blocks again
+	$(BIN)/python -m tools.readme --run
+
 lock: $(UV) ## Pin all requirements again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
@@ -45,8 +51,8 @@ clean: ## Remove the environment and what was built
 	rm -rf $(VENV) build *.egg-info runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(UV):
-	@echo "First set-up: downloads DOWNLOAD_SIZE, takes about SETUP_TIME."
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	@echo "First set-up: downloads 170 MB to run, 250 MB to test; a minute or two on most lines."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
 

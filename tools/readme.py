@@ -1,0 +1,121 @@
+"""Fill the README's generated blocks: the map, the figures and the data from what they are printed from.
+
+`python -m tools.readme` writes them; a test compares. `--run` also takes what commands print, as a user sees it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from streams.topology import draw, mermaid
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+MANIFEST = ROOT / "models" / "artifacts" / "manifest.json"
+WORKED_EXAMPLE = (
+    "I wake before the house does. My shoulders are tight and the floor is cold. I stand there and nothing begins."
+)
+PROGRAM = str(Path(sys.executable).parent / "scenestream")
+
+
+def from_sources() -> dict[str, str]:
+    """Return the blocks that follow from the code and the manifest alone."""
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    metrics: Mapping[str, float] = manifest["metrics"]
+    return {
+        "topology": f"```\n{draw()}\n```\n\n```mermaid\n{mermaid()}\n```",
+        "figures": _figures(metrics),
+        "controls": _controls(metrics),
+        "data": "\n".join(["| data | licence and source |", "|---|---|", *_licences(manifest["trained_on"])]),
+    }
+
+
+def from_commands() -> dict[str, str]:
+    """Return the blocks that show what commands print, run in the checkout on a terminal of 100 columns."""
+    demo = _run("make", "--silent", "demo")
+    explained = [PROGRAM, "explain", "--memory", "runs/memory", "--chain", "вход + дрожь + неясность"]
+    alive = _run(*explained, "--context", WORKED_EXAMPLE)
+    return {"demo": f"```\n$ make demo\n{demo}\n```", "healing": f"```\n{alive}\n```"}
+
+
+def fill(text: str, blocks: Mapping[str, str]) -> str:
+    """Return `text` with each named block put between its marks; raises LookupError where the marks are missing."""
+    for name, block in blocks.items():
+        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not marks.search(text):
+            raise LookupError(f"{README.name} has no place for the block {name}")
+        text = marks.sub(lambda found, block=block: f"{found[1]}{block}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def _figures(metrics: Mapping[str, float]) -> str:
+    rows = [
+        ("p_form, AUC over all kinds of spoiling (length alone, cosine alone)", "p_form_auc", "p_form_auc_length", "p_form_auc_cosine"),
+        ("… random, another turn, generic", "p_form_auc_random", "p_form_auc_other_turn", "p_form_auc_generic"),
+        ("… shattered, off topic, echo", "p_form_auc_shattered", "p_form_auc_offtopic", "p_form_auc_echo"),
+        ("p_form, calibration error", "p_form_ece"),
+        ("p_intent, AUC; calibration error", "p_intent_auc", "p_intent_ece"),
+        ("for scenes that come as chains: p_form AUC, p_intent AUC", "chain_p_form_auc", "chain_p_intent_auc"),
+        ("human ratings (conture_turn), Spearman: p_form, cosine alone", "conture_rho", "conture_rho_cosine"),
+        ("chain's cosine with its sentence at k = 3, 5", "cosine_k3", "cosine_k5"),
+        ("mean cosine with the true next turn: spoilt draft, blend, blend with memory", "cosine_draft", "cosine_blend_ridge", "cosine_blend_memory"),
+        ("… echo (a cheat), another scene's memory", "cosine_echo", "cosine_other_memory"),
+    ]  # fmt: skip
+    lines = ["On dialogues that nothing was trained on:", "", "| figure | value |", "|---|---|"]
+    for label, *names in rows:
+        if all(name in metrics for name in names):
+            lines.append(f"| {label} | {', '.join(_number(metrics[name]) for name in names)} |")
+    return "\n".join(lines)
+
+
+def _controls(metrics: Mapping[str, float]) -> str:
+    names = ("precision", "unhealed", "lower_theta", "random_swaps", "echo", "length", "cosine", "coverage")
+    lines = [
+        "",
+        "Share of scenes within cosine .30 of the true next turn, healed and by what would have cost nothing, for the same",
+        "number of scenes let through; equal mix of all kinds of spoiling, dialogues that nothing was trained on:",
+        "",
+        "| route | " + " | ".join(("healed", *names[1:])).replace("_", " ") + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for route, label in (
+        ("regeneration", "regeneration"),
+        ("bridge", "bridge"),
+        ("bridge_memory", "bridge with a memory"),
+    ):
+        lines.append(f"| {label} | " + " | ".join(_number(metrics[f"{route}_{name}"]) for name in names) + " |")
+    return "\n".join(lines)
+
+
+def _licences(trained_on: Mapping[str, str]) -> list[str]:
+    return [f"| {name} | {licence} |" for name, licence in trained_on.items()]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
+
+
+def _run(*command: str) -> str:
+    environment = {"COLUMNS": "100", "PATH": f"{Path(PROGRAM).parent}:/usr/bin:/bin", "HOME": str(Path.home())}
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
+    lines = [line.rstrip().replace(f"{Path.home()}", "~") for line in done.stdout.splitlines()]
+    return "\n".join(lines).strip("\n")
+
+
+def main() -> None:
+    """Write the blocks into the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", action="store_true", help="run the commands whose output is shown, too")
+    options = parser.parse_args()
+    blocks = from_sources() | (from_commands() if options.run else {})
+    README.write_text(fill(README.read_text(encoding="utf-8"), blocks), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
