@@ -41,6 +41,8 @@ GAIN_FEATURES = (
     "memory_agreement",
     "memory_ridge",
     "cos_memory",
+    "memory_support",
+    "ridge_support",
 )
 
 
@@ -94,7 +96,7 @@ class Gain:
         return cls(artifacts / GAIN_FILE, runtime)
 
     def predict(self, features: FloatArray) -> FloatArray:
-        """Predict the cosine of candidates with the true next turn, from (n, 40) features: (n,), -1..1."""
+        """Predict the cosine of candidates with the true next turn, from (n, 42) features: (n,), -1..1."""
         return self._model.run(features)[0]
 
     def bridge_risk(self, gain: FloatArray) -> FloatArray:
@@ -116,10 +118,11 @@ def gain_features(
     towers: Towers,
     dictionary: FloatArray,
 ) -> FloatArray:
-    """Give what the gain model looks at: (n, 40), the columns of GAIN_FEATURES, for one candidate a row."""
+    """Give what the gain model looks at: (n, 42), the columns of GAIN_FEATURES, for one candidate a row."""
     vectors, embeddings = candidates.vectors, targets.embeddings
     some = view.present[:, 0]
     remembered = np.isfinite(targets.best)
+    remembered_cosine = dot(vectors, targets.memory)
     own_fit = fit(view.side.query, towers.replies(embeddings).key)
     columns = [
         targets.from_chain,
@@ -133,7 +136,10 @@ def gain_features(
         targets.best,
         targets.agreement,
         np.where(remembered, dot(targets.memory, view.side.ridge), np.nan),
-        np.where(remembered, dot(vectors, targets.memory), np.nan),
+        np.where(remembered, remembered_cosine, np.nan),
+        # What the candidate's cosine with the next turn is on average over the memory's hits, and by the ridge.
+        np.where(remembered, remembered_cosine * targets.agreement, np.nan),
+        dot(view.side.ridge, vectors) * view.side.certainty,
     ]
     return rounded(
         [

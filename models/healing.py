@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,16 +13,20 @@ from models.arrays import FloatArray, IntArray, unit
 from models.decomposition import Chains, Decomposer
 from models.features import View, dot, view_of
 from models.gain import Gain, Targets, gain_features
-from models.lexicon import MAX_CODES, AuthoredAnalogue, Lexicon
+from models.lexicon import MAX_CODES, Lexicon
 from models.memory import Hits
 from models.situation import Situation
 from models.towers import Towers
 
 Source = Literal["blend", "authored", "random"]
+# An authored analogue by the lexicon's rows: old -> new.
+Pairs = Mapping[int, int]
 
 # y* = n(p y + .4 (1 - p) n(m + r)): how much what the context foretells weighs against the draft.
 PRIOR_WEIGHT = 0.4
 MEMORY_TEMPERATURE = 0.05
+# A remembered context less like this one says nothing about it: a small memory finds something for every scene.
+MEMORY_MIN = 0.30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +50,8 @@ class Healer:
 
     def __init__(self, decomposer: Decomposer, lexicon: Lexicon, towers: Towers, gain: Gain) -> None:
         self._decomposer = decomposer
-        self._lexicon = lexicon
+        self._codes = len(lexicon.codes)
+        self._analogues = rows_of_analogues(lexicon)
         self._towers = towers
         self.gain = gain
 
@@ -70,7 +75,7 @@ class Healer:
         scene, codes, weights = list(range(len(situations))), list(blend.codes), list(blend.weights)
         source: list[Source] = ["blend"] * len(situations)
         for row in range(len(situations)):
-            for replaced in authored(chains.codes[row], self._lexicon):
+            for replaced in authored(chains.codes[row], self._analogues):
                 scene.append(row)
                 source.append("authored")
                 codes.append(replaced)
@@ -102,7 +107,7 @@ class Healer:
         """
         view = view_of([situation], self._towers, chains.vectors.shape[1])
         targets = blend_targets(view, embeddings_of([situation], chains), from_chain([situation]), p_intent, hits)
-        codes = random_codes(chains.codes.repeat(count, axis=0), len(self._lexicon.codes), seed)
+        codes = random_codes(chains.codes.repeat(count, axis=0), self._codes, seed)
         weights = chains.weights.repeat(count, axis=0)
         rows = np.zeros(count, np.int32)
         source: list[Source] = ["random"] * count
@@ -154,13 +159,14 @@ def blend_targets(
     """Blend what scenes say with what their contexts foretell: y* = n(p y + .4 (1 - p) n(m + r)).
 
     r is the ridge predictor's next turn, m the mean of the next turns that memory found, weighted by
-    softmax(sim / .05); where memory found nothing r stands alone. Takes embeddings (n, d) and p_intent (n,).
+    softmax(sim / .05); where memory found nothing of similarity .30 r stands alone. Takes embeddings (n, d) and
+    p_intent (n,).
     """
     memory = np.zeros_like(embeddings)
     best = np.full(len(embeddings), np.nan, np.float32)
     agreement = np.full(len(embeddings), np.nan, np.float32)
     if hits is not None:
-        found = np.isfinite(hits.similarities)
+        found = hits.similarities >= MEMORY_MIN
         some = found.any(axis=1)
         top = np.where(some, np.where(found, hits.similarities, -2.0).max(axis=1), 0.0)
         weights = np.where(
@@ -177,27 +183,29 @@ def blend_targets(
     return Targets(embeddings, blend, memory, best, agreement, p_intent, came_as_chain)
 
 
-def authored(codes: IntArray, lexicon: Lexicon) -> list[IntArray]:
+def rows_of_analogues(lexicon: Lexicon) -> tuple[Pairs, ...]:
+    """Give each authored analogue as old row -> new row of the lexicon."""
+    found = []
+    for analogue in lexicon.analogues:
+        rows = [(lexicon.find(old), lexicon.find(new)) for old, new in zip(analogue.old, analogue.new, strict=True)]
+        found.append({old: new for old, new in rows if old is not None and new is not None})
+    return tuple(found)
+
+
+def authored(codes: IntArray, analogues: Sequence[Pairs]) -> list[IntArray]:
     """Replace codes of a chain (5,) by each authored analogue that applies to it: all its old codes are in the chain.
 
     Each analogue is tried alone, and left out where it would name a code twice.
     """
     used = [int(code) for code in codes if code >= 0]
     offered: list[IntArray] = []
-    for analogue in lexicon.analogues:
-        replaced = _replace(used, analogue, lexicon)
-        if replaced is not None:
+    for pairs in analogues:
+        if not pairs.keys() <= set(used):
+            continue
+        replaced = [pairs.get(code, code) for code in used]
+        if len(set(replaced)) == len(used):
             offered.append(np.array(replaced + [-1] * (len(codes) - len(replaced)), np.int32))
     return offered
-
-
-def _replace(used: list[int], analogue: AuthoredAnalogue, lexicon: Lexicon) -> list[int] | None:
-    pairs = dict(zip(map(lexicon.find, analogue.old), map(lexicon.find, analogue.new), strict=True))
-    if not set(pairs) <= set(used):
-        return None
-    replaced = [pairs.get(code, code) for code in used]
-    known = [code for code in replaced if code is not None]
-    return known if len(set(known)) == len(used) else None
 
 
 def random_codes(codes: IntArray, lexicon_size: int, seed: int) -> IntArray:

@@ -25,6 +25,7 @@ from models.training.heads_train import INTENT_COSINE, decomposed, drafts_of, wi
 from models.training.outcomes import Bench, bridge_outcomes, hits_of, refused_outcomes, regeneration_outcomes
 from models.training.recollection import train_memory
 from models.training.scenes import Example
+from models.training.worked_example import example_figures
 from models.training.workshop import Workshop, cosines_to_truth, mix_weights, truths_of
 
 GAIN_MIN = 0.30
@@ -44,7 +45,7 @@ def run(data: Path, out: Path, cache: Path, seed: int) -> Figures:
     memory = train_memory(shop, cache / "memory")
     refused = refused_outcomes(bench, spoilt)
     figures = head_figures(bench, examples) | chain_head_figures(bench, examples) | conture_figures(bench, shop)
-    figures |= blend_figures(bench, spoilt, memory)
+    figures |= blend_figures(bench, spoilt, memory) | example_figures(bench, shop)
     for name, base in (("bridge", None), ("bridge_memory", memory)):
         outcomes = bridge_outcomes(bench, spoilt, base)
         figures |= route_figures(name, bench, spoilt, outcomes, outcomes.gain >= GAIN_MIN, pool=outcomes)

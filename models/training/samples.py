@@ -10,8 +10,8 @@ from models.training.data import CORPORA, Dialogue, Position, read_dialogues, sa
 MAX_TURN = 16
 POSITIONS_PER_DIALOGUE = 3
 
-_HEADS = {"sgd": 1000, "taskmaster4": 700, "selfdialogue": 1000, "topicalchat": 500}
-_TOWERS = {"sgd": 1100, "taskmaster4": 1000, "selfdialogue": 1100, "topicalchat": 600}
+_HEADS = {"sgd": 1000, "taskmaster4": 700, "selfdialogue": 1000, "topicalchat": 600}
+_TOWERS = {"sgd": 2000, "taskmaster4": 1500, "selfdialogue": 2500, "topicalchat": 780}
 _MEASURED = {"sgd": 220, "taskmaster4": 200, "selfdialogue": 250, "topicalchat": 150}
 
 

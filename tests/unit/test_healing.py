@@ -13,12 +13,13 @@ from models.decomposition import Chains, Decomposer
 from models.errors import ModelError
 from models.features import view_of
 from models.gain import GAIN_FEATURES, Gain
-from models.healing import Candidates, Healer, authored, blend_targets, random_codes
+from models.healing import Candidates, Healer, authored, blend_targets, random_codes, rows_of_analogues
 from models.lexicon import Lexicon
 from models.manifest import MANIFEST_FILE, verify
 from models.memory import HITS, Hits
 from models.sessions import Runtime
 from models.situation import Situation
+from models.suite import Suite
 from models.towers import Towers
 
 ARTIFACTS = Path(models.__file__).parent / "artifacts"
@@ -152,10 +153,11 @@ def test_memory_pulls_the_blend_towards_what_was_said_in_like_contexts(towers: T
     assert with_memory @ mean > without @ mean
 
 
-def test_a_memory_that_found_nothing_is_no_memory(towers: Towers) -> None:
+@pytest.mark.parametrize("similarity", [-np.inf, 0.29])
+def test_a_memory_that_found_nothing_like_this_is_no_memory(towers: Towers, similarity: float) -> None:
     view = view_of(scenes(5)[4:], towers, DIM)
     arguments = (view, directions(1, 3), np.zeros(1, np.float32), np.zeros(1, np.float32))
-    empty, none = blend_targets(*arguments, some_hits(1, -np.inf)), blend_targets(*arguments, None)
+    empty, none = blend_targets(*arguments, some_hits(1, similarity)), blend_targets(*arguments, None)
     np.testing.assert_array_equal(empty.blend, none.blend)
     assert np.isnan(empty.agreement).all()
 
@@ -185,7 +187,7 @@ def test_the_worked_example_is_among_the_candidates_because_a_person_wrote_it(
 def test_an_analogue_that_would_name_a_code_twice_is_not_offered(lexicon: Lexicon) -> None:
     pair = next(pair for pair in lexicon.analogues if len(pair.old) == 1)
     old, new = lexicon.find(pair.old[0]), lexicon.find(pair.new[0])
-    found = authored(np.array([old, new, -1, -1, -1], np.int32), lexicon)
+    found = authored(np.array([old, new, -1, -1, -1], np.int32), rows_of_analogues(lexicon))
     assert all(len(set(codes[codes >= 0].tolist())) == 2 for codes in found)
     assert not any(codes[0] == codes[1] for codes in found)
 
@@ -260,3 +262,8 @@ def test_a_gain_model_without_its_risks_is_refused(tmp_path: Path) -> None:
     shutil.copyfile(ARTIFACTS / "heads.onnx", tmp_path / "gain.onnx")
     with pytest.raises(ModelError, match=r"gain\.onnx"):
         Gain.open(tmp_path, Runtime())
+
+
+def test_a_suite_is_not_opened_on_artifacts_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"manifest\.json cannot be read"):
+        Suite.open(tmp_path, tmp_path, Runtime())
