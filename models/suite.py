@@ -48,8 +48,8 @@ class Suite:
         if encoder.dim != len(decomposer.mean):
             raise ModelError(
                 f"The encoder in {encoder_folder} gives vectors of {encoder.dim} numbers, the models in {artifacts} "
-                f"were trained with {len(decomposer.mean)}. Train them with this encoder (`python -m models.training "
-                "--encoder FOLDER --out DIR`) and set models.artifacts_folder, or leave the encoder unset."
+                f"were trained with {len(decomposer.mean)}. Leave models.encoder_folder unset, or point "
+                "models.artifacts_folder at models that were trained with this encoder."
             )
         towers = Towers.open(artifacts, runtime)
         heads = Heads.open(artifacts, runtime, decomposer, towers)
