@@ -18,8 +18,11 @@ from streams.topology import draw, mermaid
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 MANIFEST = ROOT / "models" / "artifacts" / "manifest.json"
+SHOWN_SCENE = "tobias-dentist:9"
 WORKED_EXAMPLE = (
-    "I wake before the house does. My shoulders are tight and the floor is cold. I stand there and nothing begins."
+    "Good morning. I woke before the house did.",
+    "Good morning. Is there tension, or can you take a step?",
+    "Tight shoulders, a cold floor. And then the first step.",
 )
 PROGRAM = str(Path(sys.executable).parent / "scenestream")
 
@@ -39,9 +42,16 @@ def from_sources() -> dict[str, str]:
 def from_commands() -> dict[str, str]:
     """Return the blocks that show what commands print, run in the checkout on a terminal of 100 columns."""
     demo = _run("make", "--silent", "demo")
-    explained = [PROGRAM, "explain", "--memory", "runs/memory", "--chain", "вход + дрожь + неясность"]
-    alive = _run(*explained, "--context", WORKED_EXAMPLE)
-    return {"demo": f"```\n$ make demo\n{demo}\n```", "healing": f"```\n{alive}\n```"}
+    healed = _run(PROGRAM, "explain", "runs/demo", SHOWN_SCENE)
+    said = [word for text in WORKED_EXAMPLE for word in ("--context", text)]
+    alive = _run(PROGRAM, "explain", "--memory", "runs/memory", "--chain", "вход + дрожь + неясность", *said)
+    shown = " \\\n    ".join(f'--context "{text}"' for text in WORKED_EXAMPLE)
+    command = f"scenestream explain --memory runs/memory --chain 'вход + дрожь + неясность' \\\n    {shown}"
+    return {
+        "demo": f"```\n$ make demo\n{demo}\n```",
+        "healing": f"```\n$ scenestream explain runs/demo {SHOWN_SCENE}\n{healed}\n```",
+        "example": f"```\n$ {command}\n{alive}\n```",
+    }
 
 
 def fill(text: str, blocks: Mapping[str, str]) -> str:

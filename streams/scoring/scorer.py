@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models import measures
 from models.arrays import FloatArray
 from models.decomposition import Chains
-from models.healing import Candidates, embeddings_of
+from models.healing import MEMORY_MIN, Candidates, embeddings_of
 from models.memory import Hits, MemoryBase
 from models.situation import Situation, context_vector
 from models.suite import Suite
@@ -24,7 +24,8 @@ from streams.stages.admit import Terms
 from streams.stages.reading import Candidate, Reading, Rendering
 
 _ACTIVATION_MIN = 0.15
-_MEMORY_MIN = 0.30
+# A reply is quoted only from a context this much alike; healing draws on less.
+_QUOTED_MIN = 0.50
 
 
 class ModelScorer:
@@ -176,7 +177,7 @@ class ModelScorer:
     def _is_activated(self, situation: Situation, embedding: FloatArray, hits: Hits | None, row: int) -> bool:
         activation, _ = self._activation(situation, embedding, hits, row)
         return activation >= _ACTIVATION_MIN or (
-            hits is not None and float(hits.similarities[row].max()) >= _MEMORY_MIN
+            hits is not None and float(hits.similarities[row].max()) >= MEMORY_MIN
         )
 
     def _candidate(
@@ -225,6 +226,6 @@ def _intents(wishes: Sequence[Wish]) -> FloatArray:
 
 
 def _nearest_reply(hits: Hits | None, row: int) -> str | None:
-    if hits is None or hits.texts is None or not hits.texts[row]:
+    if hits is None or hits.texts is None or not hits.texts[row] or hits.similarities[row][0] < _QUOTED_MIN:
         return None
     return hits.texts[row][0]
