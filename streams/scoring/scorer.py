@@ -176,9 +176,7 @@ class ModelScorer:
 
     def _is_activated(self, situation: Situation, embedding: FloatArray, hits: Hits | None, row: int) -> bool:
         activation, _ = self._activation(situation, embedding, hits, row)
-        return activation >= _ACTIVATION_MIN or (
-            hits is not None and float(hits.similarities[row].max()) >= MEMORY_MIN
-        )
+        return activation >= _ACTIVATION_MIN or (hits is not None and float(hits.similarities[row].max()) >= MEMORY_MIN)
 
     def _candidate(
         self, offered: Candidates, number: int, old: NDArray[np.int32], reply: str | None, *, activated: bool
