@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from models.memory import build_memory
 from models.memory.layout import read_manifest
 from streams.cli.wiring import artifacts_of, encoder_of, load_settings, runtime_of
 from streams.replay.accepted import Tally, read_accepted, read_labels
-from streams.replay.reader import STDIN, check_logs
+from streams.replay.reader import STDIN, check_logs, is_read_once
 from streams.scoring.remembering import remember
 from streams.stages.admit import Terms
 
@@ -120,14 +120,19 @@ def info(folder: Folder, as_json: AsJson = False) -> None:  # noqa: FBT002 - a f
 
 @contextmanager
 def _twice_readable(logs: list[str]) -> Iterator[list[str]]:
-    """Give logs that can be read twice: what comes on stdin is laid down in a temporary file first."""
-    if STDIN not in logs:
-        yield logs
-        return
-    with tempfile.NamedTemporaryFile(prefix="scenestream-stdin-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept)
-        kept.flush()
-        yield [kept.name if log == STDIN else log for log in logs]
+    """Give logs that can be read twice: what comes on stdin or by a pipe is laid down in a temporary file first."""
+    with ExitStack() as files:
+        readable = []
+        for log in logs:
+            if not is_read_once(log):
+                readable.append(log)
+                continue
+            kept = files.enter_context(tempfile.NamedTemporaryFile(prefix="scenestream-log-"))
+            source = sys.stdin.buffer if log == STDIN else files.enter_context(Path(log).open("rb"))
+            shutil.copyfileobj(source, kept)
+            kept.flush()
+            readable.append(kept.name)
+        yield readable
 
 
 def _size(folder: Path) -> int:
