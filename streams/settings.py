@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+import pydantic_settings
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Frozen
 from streams.stages.policy import Gate, Policy, Priors, Routes
 
+PREFIX = "SCENESTREAM_"
+SETTINGS_FILE = "scenestream.toml"
+_WHERE = f"see {PREFIX}* and {SETTINGS_FILE}"
 PositiveInt = Annotated[int, Field(ge=1)]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; each line of the message says what, where and what to do."""
 
 
 def _cache_folder() -> Path:
@@ -50,9 +59,9 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SCENESTREAM_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
-        toml_file="scenestream.toml",
+        toml_file=SETTINGS_FILE,
         frozen=True,
         extra="forbid",
     )
@@ -80,6 +89,40 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     def policy(self) -> Policy:
-        """Return what the stages decide by; reads the priors' file."""
-        priors = Priors() if self.priors is None else Priors.model_validate_json(self.priors.read_bytes())
-        return Policy(gate=self.gate, routes=self.routes, priors=priors)
+        """Return what the stages decide by; raises SettingsError where the priors' file cannot be read."""
+        return Policy(
+            gate=self.gate, routes=self.routes, priors=Priors() if self.priors is None else _read(self.priors)
+        )
+
+
+def read_settings(memory: Path | None = None) -> Settings:
+    """Return the settings, with the memory base that the command line named on top; raises SettingsError."""
+    for name in sorted(os.environ):
+        section = name.upper().removeprefix(PREFIX).split("__")[0].lower()
+        if name.upper().startswith(PREFIX) and section not in Settings.model_fields:
+            known = ", ".join(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)
+            raise SettingsError(
+                f"{name}: there is no such setting; they begin with {known}, sections with __ after them"
+            )
+    try:
+        return Settings() if memory is None else Settings(memory=memory)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}; {_WHERE}" for fault in faults]
+        raise SettingsError("\n".join(told)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{Path.cwd() / SETTINGS_FILE}: {error}; put the file right, it is TOML in UTF-8"
+        ) from error
+    except pydantic_settings.SettingsError as error:
+        raise SettingsError(f"{error}; what a {PREFIX}* variable holds for a section or a list is JSON") from error
+
+
+def _read(path: Path) -> Priors:
+    what = "name a file that `scenestream priors fold` wrote"
+    try:
+        return Priors.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"setting priors: cannot read {path}: {error.strerror or error}; {what}") from error
+    except ValidationError as error:
+        raise SettingsError(f"setting priors: {path} holds no priors; {what}") from error

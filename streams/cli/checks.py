@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 import onnxruntime as ort
-from pydantic import ValidationError
 
 from models.cpu import X86_MACHINES, cpu_flags
 from models.encoder.encoder import identity
@@ -24,13 +23,12 @@ from models.manifest import verify
 from models.memory import MemoryBase
 from models.sessions import PROVIDER_NAMES
 from streams.cli.wiring import artifacts_of
-from streams.settings import Settings
+from streams.settings import PREFIX, SETTINGS_FILE, Settings, SettingsError, read_settings
 
 Mark = Literal["right", "optional", "wrong"]
 _ROOM_BYTES = 200_000_000
 _ANSWER_SECONDS = 20
 _JAVA = 17
-SETTINGS_FILE = "scenestream.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +44,14 @@ class Check:
 def check_settings() -> tuple[Check, Settings | None]:
     """Return whether settings can be read, and them; None where they cannot."""
     path = Path.cwd() / SETTINGS_FILE
-    names = sorted(name for name in os.environ if name.upper().startswith("SCENESTREAM_"))
+    names = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     found = [str(path)] if path.is_file() else []
-    value = ", ".join([*found, *names]) or f"defaults (no {SETTINGS_FILE} here, no SCENESTREAM_* variables)"
+    value = ", ".join([*found, *names]) or f"defaults (no {SETTINGS_FILE} here, no {PREFIX}* variables)"
     try:
-        return Check("right", "settings", value), Settings()
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        return Check("wrong", "settings", f"{where}: {fault['msg']}", "put it right in the file or the variable"), None
-    except (OSError, ValueError) as error:
-        return Check("wrong", "settings", f"{path}: {error}", "put the file right; it is TOML"), None
+        return Check("right", "settings", value), read_settings()
+    except SettingsError as error:
+        fault, _, advice = str(error).splitlines()[0].rpartition("; ")
+        return Check("wrong", "settings", fault, advice), None
 
 
 def check_all(settings: Settings) -> Iterator[Check]:
@@ -69,6 +64,8 @@ def check_all(settings: Settings) -> Iterator[Check]:
     yield _cache(settings)
     yield _encoder(settings)
     yield _artifacts(settings)
+    if settings.priors is not None:
+        yield _priors(settings, settings.priors)
     if settings.memory is not None:
         yield _memory(settings, settings.memory)
     yield _java()
@@ -163,6 +160,15 @@ def _memory(settings: Settings, folder: Path) -> Check:
     except ModelError as error:
         return _complaint("memory", error)
     return Check("right", "memory", f"{folder}: {len(base):,} entries")
+
+
+def _priors(settings: Settings, path: Path) -> Check:
+    try:
+        priors = settings.policy().priors
+    except SettingsError as error:
+        fault, _, advice = str(error).rpartition("; ")
+        return Check("wrong", "priors", fault, advice)
+    return Check("right", "priors", f"{path}: version {priors.version}, {len(priors.tasks)} tasks")
 
 
 def _java() -> Check:
