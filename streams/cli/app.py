@@ -8,7 +8,6 @@ from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from models.errors import ModelError
 from streams.cli import doctor, explain, memory, models, priors, replay, score, topology
 from streams.replay.reader import LogError
 from streams.replay.run_dir import RunDirError
+from streams.settings import SettingsError
 
 app = typer.Typer(
     name="scenestream",
@@ -35,7 +35,7 @@ app.add_typer(memory.app, name="memory")
 app.add_typer(priors.app, name="priors")
 
 # What a person can put right: told in a line on stderr, with exit code 2, without a traceback.
-EXPECTED = (ModelError, LogError, RunDirError)
+EXPECTED = (ModelError, LogError, RunDirError, SettingsError)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
@@ -63,19 +63,15 @@ def main() -> None:
     try:
         app()
     except EXPECTED as error:
-        errors.print(Text.assemble(("scenestream:", "red"), f" {error}"))
+        for line in str(error).splitlines():
+            errors.print(Text.assemble(("scenestream:", "red"), f" {line}"))
         sys.exit(2)
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            where = ".".join(str(part) for part in fault["loc"])
-            errors.print(
-                f"scenestream: setting {where}: {fault['msg']}; see SCENESTREAM_* and scenestream.toml", markup=False
-            )
-        sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as left:
+        # Whoever reads the output has seen enough; typer calls that a failure.
+        if isinstance(left.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise
     except OSError as error:
-        what = f" {error.filename}" if error.filename else ""
-        errors.print(f"scenestream:{what}: {error.strerror or error}", markup=False)
+        where = f" {error.filename}:" if error.filename else ""
+        errors.print(f"scenestream:{where} {error.strerror or error}", markup=False)
         sys.exit(2)

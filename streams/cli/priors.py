@@ -16,7 +16,7 @@ from rich.text import Text
 
 from streams.cli.terminal import clean
 from streams.cli.wiring import load_settings
-from streams.replay.run_dir import RunDirError
+from streams.replay.run_dir import RunDirError, told_where
 from streams.replay.run_reader import read_rows, read_summary
 from streams.stages.policy import Gate, Priors
 from streams.stages.priors import Fold, Level, Taught, fold
@@ -70,18 +70,21 @@ def _read_priors(path: Path) -> Priors:
         return Priors.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Priors()
+    except OSError as error:
+        raise RunDirError(f"cannot read {path}: {error.strerror or error}; choose another --out") from error
     except ValidationError as error:
         raise RunDirError(f"{path} holds no priors; choose another --out") from error
 
 
 def _write(path: Path, priors: Priors) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(priors.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with told_where(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.write_text(priors.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 def _table(folded: Fold, before: Priors) -> Table:

@@ -14,16 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from schemas.scene import Scene
+from streams.cli.interrupts import held_back
 from streams.cli.summary import print_summary
+from streams.cli.terminal import clean
 from streams.cli.wiring import load_settings, open_scorer
 from streams.replay.controls import MAX_TRIALS, Trial, hold_against_controls, trial_of
 from streams.replay.items import Item
 from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_of
 from streams.replay.report import write_report
-from streams.replay.run_dir import RunWriter
+from streams.replay.run_dir import RunWriter, keep_apart, told_where
 from streams.replay.spoil import Spoiling, spoil_items
 from streams.runtimes.embedded import EmbeddedRuntime
 from streams.runtimes.lanes import Batching
+from streams.runtimes.lockstep import Outcome
 
 Logs = Annotated[
     list[str],
@@ -63,10 +66,13 @@ def replay(
     settings = load_settings(memory=memory)
     check_logs(logs)
     folder = _default_folder(logs) if out is None else out
+    keep_apart(folder, logs)
     policy = settings.policy()
-    scorer = open_scorer(settings)
+    scorer = open_scorer(settings, quotes=not no_texts)
     selection = Selection(settings.replay.context_turns, limit, dialogue)
     items = read_logs(logs, scorer.terms(), selection)
+    if no_texts:
+        items = (item.without_words() for item in items)
     if spoiling is not None:
         items = spoil_items(items, spoiling)
     batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
@@ -94,8 +100,12 @@ def replay(
             "settings": settings.model_dump(mode="json"),
             "priors": policy.priors.model_dump(mode="json"),
         }
-        summary = writer.finish(runtime.rows, facts)
-    report = write_report(folder)
+        with held_back():
+            summary = writer.finish(runtime.rows, facts)
+    with told_where(folder):
+        report = write_report(folder)
+    if dialogue is not None and not writer.scenes:
+        typer.echo(f"no scene of dialogue {clean(dialogue, 80)} is in these logs", err=True)
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False))
     else:
@@ -111,18 +121,24 @@ def _run(
     outcomes = runtime.run(items)
     try:
         for outcome in outcomes:
-            if outcome.dead is not None:
-                writer.dead(outcome.dead)
-            elif outcome.feedback is not None:
-                writer.feedback(outcome.feedback)
-            elif isinstance(outcome.item.event, Scene):
-                writer.scene(outcome.item.event, outcome.decisions)
-                if outcome.item.truth is not None and len(trials) < MAX_TRIALS:
-                    trial = trial_of(outcome.item.event, outcome.item.truth, outcome.decisions)
-                    trials.extend([] if trial is None else [trial])
-                progress.update(task, scenes=writer.scenes)
+            with held_back():
+                _write(outcome, writer, trials)
+            progress.update(task, scenes=writer.scenes)
     finally:
         outcomes.close()
+
+
+def _write(outcome: Outcome, writer: RunWriter, trials: list[Trial]) -> None:
+    scene = outcome.item.event
+    if outcome.dead is not None:
+        writer.dead(outcome.dead)
+    elif outcome.feedback is not None:
+        writer.feedback(outcome.feedback)
+    elif isinstance(scene, Scene):
+        writer.scene(scene, outcome.decisions)
+        if outcome.item.truth is not None and len(trials) < MAX_TRIALS:
+            trial = trial_of(scene, outcome.item.truth, outcome.decisions)
+            trials.extend([] if trial is None else [trial])
 
 
 def _followed(items: Iterator[Item], progress: Progress, size: int | None) -> Iterator[Item]:
@@ -141,15 +157,16 @@ def _follow(items: Iterator[Item], progress: Progress, task: object) -> Iterator
 
 
 def _progress(*, hidden: bool) -> Progress:
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[scenes]} scenes"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=hidden,
+        disable=hidden or not console.is_terminal,
     )
 
 

@@ -11,12 +11,12 @@ from models.sessions import Runtime
 from models.suite import Suite
 from streams.logs import configure
 from streams.scoring.scorer import ModelScorer
-from streams.settings import Settings
+from streams.settings import Settings, read_settings
 
 
 def load_settings(memory: Path | None = None) -> Settings:
-    """Return the settings, with what the command line said on top, and set logging up."""
-    settings = Settings() if memory is None else Settings(memory=memory)
+    """Return the settings, with what the command line said on top, and set logging up; raises SettingsError."""
+    settings = read_settings(memory)
     configure(settings.log_level, settings.log_format)
     return settings
 
@@ -51,7 +51,7 @@ def open_memory(settings: Settings, suite: Suite) -> MemoryBase | None:
     return MemoryBase.open(settings.memory, encoder_sha256=suite.encoder.sha256, lexicon_sha256=suite.lexicon.sha256)
 
 
-def open_scorer(settings: Settings) -> ModelScorer:
-    """Open every model, and the memory base where one is set."""
+def open_scorer(settings: Settings, *, quotes: bool = True) -> ModelScorer:
+    """Open every model, and the memory base where one is set; without `quotes` no cue repeats its words."""
     suite = open_suite(settings)
-    return ModelScorer(suite, open_memory(settings, suite), settings.gate.codes)
+    return ModelScorer(suite, open_memory(settings, suite), settings.gate.codes, quotes=quotes)

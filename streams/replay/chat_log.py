@@ -86,7 +86,7 @@ def _read_message(message: object, position: int) -> _Message | Refusal | None:
     if isinstance(role, str) and role in _UNSPOKEN_ROLES:
         return None
     if not isinstance(role, str) or role not in _ROLES:
-        return Refusal(DeadReason.UNKNOWN_ROLE, f"{where}.role` is {role!r:.60}")
+        return Refusal(DeadReason.UNKNOWN_ROLE, f"{where}.role` is none of ours", f"{role!r:.60}")
     content = message.get("content")
     if content is None and message.get("tool_calls"):
         return None
@@ -103,7 +103,9 @@ def _feedback(rating: object, turn: int, dialogue_id: str, user_id: str | None) 
     if isinstance(value, bool):
         value = float(value)
     if not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-        return Refusal(DeadReason.WRONG_FIELDS, f"`messages.{turn}.rating` is {rating!r:.40}, not up, down or 0 to 1")
+        return Refusal(
+            DeadReason.WRONG_FIELDS, f"`messages.{turn}.rating` is not up, down or 0 to 1", f"{rating!r:.40}"
+        )
     return Feedback(
         scene_id=f"{dialogue_id}:{turn}", dialogue_id=dialogue_id, turn=turn, user_id=user_id, rating=float(value)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.dead import DeadLetter
 from schemas.feedback import Feedback
@@ -39,3 +39,7 @@ class Item:
     where: Where
     event: Scene | Feedback | Refusal
     truth: str | None = None
+
+    def without_words(self) -> Item:
+        """Return this item for those who keep no words of what could not be read."""
+        return replace(self, event=self.event.without_words()) if isinstance(self.event, Refusal) else self

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -30,6 +31,16 @@ DECISIONS, TEXTS, DEAD, ROWS, SUMMARY = (
 
 class RunDirError(Exception):
     """A directory that no run can be written to; the message says what, where and what to do."""
+
+
+@contextmanager
+def told_where(place: Path) -> Iterator[None]:
+    """Raise RunDirError for an OSError of the block, which writes to `place`: a full disk does not say where it is."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room there, or choose" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose"
+        raise RunDirError(f"cannot write to {place}: {error.strerror or error}; {remedy} another --out") from error
 
 
 class RunWriter:
@@ -60,7 +71,9 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        # What is still in the buffers of a full disk fails once more, and would hide why.
+        with told_where(self.folder), suppress(*(() if kind is None else (OSError,))):
+            self._stack.close()
 
     def scene(self, scene: Scene, decisions: Iterable[Decision]) -> None:
         """Write what was decided of an admitted scene, and what it said."""
@@ -86,7 +99,7 @@ class RunWriter:
 
     def finish(self, rows: Iterable[Sensitivity], facts: Mapping[str, object]) -> dict[str, object]:
         """Write the rows and the summary, and return the latter; `facts` are what only the caller knows."""
-        with (self.folder / ROWS).open("w", encoding="utf-8") as stream:
+        with told_where(self.folder), (self.folder / ROWS).open("w", encoding="utf-8") as stream:
             for row in rows:
                 stream.write(row.model_dump_json() + "\n")
         summary: dict[str, object] = {
@@ -102,9 +115,15 @@ class RunWriter:
             "digest": self.digest.hexdigest(),
             **facts,
         }
-        for file in self._files.values():
-            file.flush()
-        (self.folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        with told_where(self.folder):
+            for file in self._files.values():
+                file.flush()
+            try:
+                (self.folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            except OSError:
+                # A directory with half a summary would look like a finished run.
+                (self.folder / SUMMARY).unlink(missing_ok=True)
+                raise
         return summary
 
     def _count_final(self, decision: Decision) -> None:
@@ -117,17 +136,21 @@ class RunWriter:
             self._routes[decision.healing.route if strength is None else f"bridge, {strength}"] += 1
 
     def _write(self, name: str, event: BaseModel) -> None:
-        self._files[name].write(event.model_dump_json(by_alias=True) + "\n")
+        self._write_line(name, event.model_dump_json(by_alias=True))
 
     def _write_json(self, name: str, value: object) -> None:
         line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         # A lone surrogate is valid in JSON and none in UTF-8.
-        self._files[name].write(line.encode("utf-8", "replace").decode() + "\n")
+        self._write_line(name, line.encode("utf-8", "replace").decode())
+
+    def _write_line(self, name: str, line: str) -> None:
+        with told_where(self.folder):
+            self._files[name].write(line + "\n")
 
 
 def prepare(folder: Path) -> None:
     """Make the directory of a run, or empty the one of a run before; raises RunDirError where it is something else."""
-    try:
+    with told_where(folder):
         folder.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in folder.iterdir()}
         ours = {DECISIONS, TEXTS, DEAD, ROWS, SUMMARY, "report.html"}
@@ -136,5 +159,10 @@ def prepare(folder: Path) -> None:
             raise RunDirError(f"{folder} holds what no run has written ({strange}); choose another --out")
         for name in there & ours:
             (folder / name).unlink()
-    except OSError as error:
-        raise RunDirError(f"cannot write to {folder}: {error.strerror or error}; choose another --out") from error
+
+
+def keep_apart(folder: Path, logs: Iterable[str]) -> None:
+    """Raise RunDirError where a log lies in the directory of the run, which is emptied before the log is read."""
+    for log in logs:
+        if Path(log).resolve().parent == folder.resolve() and Path(log).exists():
+            raise RunDirError(f"the log {log} lies in {folder}, which a run empties first; choose another --out")

@@ -29,12 +29,13 @@ _QUOTED_MIN = 0.50
 
 
 class ModelScorer:
-    """Implements the port over the model suite, with or without a memory base."""
+    """Implements the port over the model suite, with or without a memory base, whose words it `quotes` or not."""
 
-    def __init__(self, suite: Suite, memory: MemoryBase | None, codes: int) -> None:
+    def __init__(self, suite: Suite, memory: MemoryBase | None, codes: int, *, quotes: bool = True) -> None:
         self.suite = suite
         self._memory = memory
         self._codes = codes
+        self._quotes = quotes
         self._situations = Situations(suite.encoder, suite.lexicon)
 
     def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:
@@ -103,9 +104,8 @@ class ModelScorer:
         found: list[list[Candidate]] = [[] for _ in wishes]
         for number, row in enumerate(offered.scene.tolist()):
             activated = self._is_activated(situations[row], embeddings[row], hits, row)
-            found[row].append(
-                self._candidate(offered, number, chains.codes[row], _nearest_reply(hits, row), activated=activated)
-            )
+            reply = _nearest_reply(hits, row) if self._quotes else None
+            found[row].append(self._candidate(offered, number, chains.codes[row], reply, activated=activated))
         return [tuple(candidates) for candidates in found]
 
     def terms(self) -> Terms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -44,16 +44,22 @@ REMEDIES: Mapping[DeadReason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an input is not admitted: the kind, and what stood where."""
+    """Why an input is not admitted: the kind, what is wrong where, and what stood there in its own words."""
 
     reason: DeadReason
     what: str
+    said: str = ""
 
     @property
     def detail(self) -> str:
         """What, where, and what to do, in one line of bounded length whatever the names in it hold."""
-        what = " ".join("".join(c if c.isprintable() else " " for c in self.what[:_LONGEST_WHAT]).split())
+        what = f"{self.what}: {self.said}" if self.said else self.what
+        what = " ".join("".join(c if c.isprintable() else " " for c in what[:_LONGEST_WHAT]).split())
         return f"{what}; {REMEDIES[self.reason]}"
+
+    def without_words(self) -> Refusal:
+        """Return the same refusal for those who keep no words of what was sent."""
+        return replace(self, said="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,10 @@ def admit(value: object, terms: Terms) -> Scene | Feedback | Refusal:
         return Refusal(DeadReason.UNKNOWN_FORMAT, f"a line holds {_kind(value)}, not an object")
     model = _MODELS.get(str(value.get("type")))
     if model is None:
-        return Refusal(DeadReason.UNKNOWN_FORMAT, f"`type` is {value.get('type')!r:.60}")
+        return Refusal(DeadReason.UNKNOWN_FORMAT, "`type` is none of ours", f"{value.get('type')!r:.60}")
     version = value.get("version", SCHEMA_VERSION)
     if isinstance(version, bool) or version != SCHEMA_VERSION:
-        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is {version!r:.60}")
+        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is not {SCHEMA_VERSION}", f"{version!r:.60}")
     try:
         event: Scene | Feedback = model.model_validate(value)
     except ValidationError as error:
@@ -169,7 +175,7 @@ def _known_chain(chain: Chain, terms: Terms) -> Chain | Refusal:
     for position, code in enumerate(chain):
         found = terms.find_code(code.code)
         if found is None:
-            return Refusal(DeadReason.UNKNOWN_CODE, f"`chain.{position}.code` is {code.code!r:.80}")
+            return Refusal(DeadReason.UNKNOWN_CODE, f"`chain.{position}.code` is no code", f"{code.code!r:.80}")
         if found in {other.code for other in known}:
             return Refusal(DeadReason.WRONG_FIELDS, f"`chain.{position}.code` repeats {found!r}")
         known.append(code.model_copy(update={"code": found}))
@@ -179,8 +185,13 @@ def _known_chain(chain: Chain, terms: Terms) -> Chain | Refusal:
 def _refuse(errors: Sequence[ErrorDetails]) -> Refusal:
     # A vector may come in two forms; where it is a list, that it is no packed one is not what is wrong with it.
     error = next((one for one in errors if one["type"] != "model_type" or "PackedVector" not in one["loc"]), errors[0])
-    place_in_event = ".".join(str(part) for part in error["loc"] if part not in {"PackedVector", "tuple[float, ...]"})
-    where = f"`{place_in_event}`" if place_in_event else "the event"
+    place_in_event = [str(part) for part in error["loc"] if part not in {"PackedVector", "tuple[float, ...]"}]
+    if error["type"] == "extra_forbidden":
+        where = f"`{'.'.join(place_in_event[:-1])}`" if place_in_event[1:] else "the event"
+        return Refusal(
+            DeadReason.WRONG_FIELDS, f"{where} has a field that is none of its own", f"`{place_in_event[-1]}`"
+        )
+    where = f"`{'.'.join(place_in_event)}`" if place_in_event else "the event"
     fields = set(error["loc"])
     reason = DeadReason.WRONG_FIELDS
     if error["type"] == "literal_error" and "register" in fields:

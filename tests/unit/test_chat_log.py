@@ -124,7 +124,7 @@ def test_too_long_a_turn_is_dead_whoever_said_it() -> None:
         ({"messages": "hello"}, DeadReason.WRONG_FIELDS, "`messages`"),
         ({"messages": [said("user"), "hello"]}, DeadReason.WRONG_FIELDS, "`messages.1` is not an object"),
         ({"messages": [said("assistant"), said("narrator")]}, DeadReason.UNKNOWN_ROLE, "`messages.1.role`"),
-        ({"messages": [said("assistant"), {"content": "x"}]}, DeadReason.UNKNOWN_ROLE, "is None"),
+        ({"messages": [said("assistant"), {"content": "x"}]}, DeadReason.UNKNOWN_ROLE, "none of ours: None"),
         ({"messages": [{"role": ["user"], "content": "x"}]}, DeadReason.UNKNOWN_ROLE, "['user']"),
         ({"messages": [said("assistant", 5)]}, DeadReason.WRONG_FIELDS, "`messages.0.content`"),
         ({"messages": [said("assistant", None)]}, DeadReason.WRONG_FIELDS, "`messages.0.content`"),
@@ -138,7 +138,7 @@ def test_a_fault_of_the_whole_is_one_refusal(line: dict[str, object], reason: De
     refusal = only(list(read_dialogue(line, 32)))
     assert isinstance(refusal, Refusal)
     assert refusal.reason is reason
-    assert says in refusal.what
+    assert says in refusal.detail
 
 
 def test_the_longest_id_leaves_room_for_the_turn() -> None:
