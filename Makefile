@@ -7,7 +7,7 @@ DATA ?= ../shared/data
 DEMO_OUT ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench models lock schemas clean
+.PHONY: help demo kafka test check bench models lock schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -15,6 +15,9 @@ help: ## Show what can be made
 demo: $(VENV)/.ready-run ## Replay the example logs and say where the report is
 	$(BIN)/scenestream models build
 	$(BIN)/scenestream replay examples/evenings.jsonl examples/night_shift.jsonl.gz examples/scenes.jsonl examples/sceny_ru.jsonl --out $(DEMO_OUT)
+
+kafka: $(VENV)/.ready-dev ## Start a Kafka broker on this machine (PORT=9092)
+	$(BIN)/python -m tests.broker.kafka_server --port $(or $(PORT),9092)
 
 test: $(VENV)/.ready-dev ## Run all tests
 	$(BIN)/scenestream models build
