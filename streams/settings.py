@@ -46,6 +46,19 @@ class ReplaySettings(Frozen):
     )
 
 
+class TopicSettings(Frozen):
+    """How `scenestream topics create` makes topics, and what `check` asks of them."""
+
+    replication: PositiveInt = 1
+    min_insync_replicas: PositiveInt = 1
+    retention_hours: PositiveInt = 168
+    dead_retention_hours: PositiveInt = Field(default=720, description="dead letters wait for a person")
+    max_message_bytes: Annotated[int, Field(ge=64 * 1024)] = Field(
+        default=2**20, description="of every topic but the dead ones, which take a little more"
+    )
+    max_redrives: PositiveInt = Field(default=3, description="how often a dead letter may be sent back")
+
+
 class KafkaSettings(Frozen):
     """Where Kafka is, how the worker joins it, and what it promises."""
 
@@ -56,7 +69,9 @@ class KafkaSettings(Frozen):
     instance_id: str | None = Field(
         default=None, description="static membership: the same for a worker before and after its restart"
     )
-    topic_prefix: str = Field(default="", description="put before every topic's name, so that pipelines can share Kafka")
+    topic_prefix: str = Field(
+        default="", description="before every topic's name, so that pipelines can share Kafka"
+    )
     partitions: PositiveInt = Field(default=4, description="of every topic that is read with rows, the same for all")
     guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
     session_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
@@ -79,6 +94,9 @@ class KafkaSettings(Frozen):
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
     )
     max_request_bytes: PositiveInt = Field(default=16 * 2**20, description="the largest message that can be passed on")
+    patience_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=120.0, description="how long a replay waits for the next outcome before it gives up"
+    )
     fetch_wait_ms: PositiveInt = Field(default=100, description="how long Kafka holds a fetch that finds nothing")
     retry_backoff_ms: PositiveInt = Field(
         default=5, description="Kafka 4 answers a transaction's first write to a partition with a retriable error"
@@ -91,6 +109,7 @@ class KafkaSettings(Frozen):
     ssl_cert_file: Path | None = Field(default=None, description="the worker's own certificate, for mutual TLS")
     ssl_key_file: Path | None = None
     ssl_key_password: SecretStr | None = None
+    topics: TopicSettings = TopicSettings()
 
 
 class WebSettings(Frozen):
