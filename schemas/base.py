@@ -10,6 +10,8 @@ SCHEMA_VERSION = 1
 Version = Annotated[Literal[1], Field(description="The version of this schema; a reader refuses one it does not know.")]
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+# Strict, for ids are made of it: 3.0 or "3" would be the same turn by another name.
+Turn = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Cosine = Annotated[float, Field(ge=-1.0, le=1.0)]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Event, Frozen, Id, Unit
+from schemas.base import Event, Frozen, Id, Turn, Unit
 from schemas.names import Register
 
 
@@ -22,7 +22,7 @@ class Feedback(Event):
 
     type: Literal["feedback"] = "feedback"
     dialogue_id: Id
-    turn: Annotated[int, Field(ge=0, le=2**31)]
+    turn: Turn
     scene_id: Id = Field(default="", description="Defaults to dialogue_id:turn.")
     user_id: Id | None = None
     accepted: bool | None = None

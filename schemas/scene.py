@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Cosine, Event, Frozen, Id, Unit
+from schemas.base import Cosine, Event, Frozen, Id, Turn, Unit
 from schemas.names import Origin, Register, Role
 from schemas.vector import Vector
 
@@ -76,7 +76,7 @@ class Scene(Event):
     dialogue_id: Id
     user_id: Id | None = None
     task: Id | None = None
-    turn: Annotated[int, Field(ge=0, le=2**31)]
+    turn: Turn
     attempt: Annotated[int, Field(ge=0, le=8)] = 0
     origin: Origin = Origin.FRESH
     context: tuple[Utterance, ...] = ()

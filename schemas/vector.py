@@ -55,7 +55,9 @@ class Vector(RootModel[PackedVector | tuple[float, ...]]):
     @field_validator("root")
     @classmethod
     def _is_finite(cls, value: PackedVector | tuple[float, ...]) -> PackedVector | tuple[float, ...]:
-        numbers = value.to_numpy() if isinstance(value, PackedVector) else np.asarray(value, np.float32)
+        # What float32 cannot hold becomes infinite here and is refused below: no cause for a warning.
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers = value.to_numpy() if isinstance(value, PackedVector) else np.asarray(value, np.float32)
         if not 0 < numbers.size <= MAX_DIMENSIONS:
             raise ValueError(f"a vector has 1 to {MAX_DIMENSIONS} numbers, this one has {numbers.size}")
         if not np.isfinite(numbers).all():

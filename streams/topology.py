@@ -53,8 +53,11 @@ def reader_of(topic: str) -> Stage | None:
 
 
 def goes_to(stage: Stage, outcome: str) -> str:
-    """Return the topic that takes `outcome` of `stage`."""
-    return next(hop.to for hop in HOPS if (hop.stage, hop.outcome) == (stage, outcome))
+    """Return the topic that takes `outcome` of `stage`; raises LookupError where the map has no such hop."""
+    for hop in HOPS:
+        if (hop.stage, hop.outcome) == (stage, outcome):
+            return hop.to
+    raise LookupError(f"{stage} has no outcome {outcome!r} on the map")
 
 
 def draw() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import TypeAlias
 
@@ -27,6 +28,7 @@ from schemas.names import REGISTERS
 
 CODES_FILE = Path(__file__).with_name("codes.tsv")
 SEEDS_FILE = Path(__file__).with_name("bodily_seeds.txt")
+AUTHORED = Path(__file__).resolve().parents[1] / "artifacts" / ANALOGUES_FILE
 # A register made by ranking holds this share of the lexicon.
 MEMBER_SHARE = 0.22
 RIDGE = 1.0
@@ -42,7 +44,9 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 def run(data: Path, out: Path, cache: Path, seed: int) -> dict[str, float]:
-    """Write lexicon.tsv into `out`, where analogues.tsv is; returns figures about it."""
+    """Write lexicon.tsv into `out`, and a copy of analogues.tsv, which is authored; returns figures about both."""
+    if out.resolve() != AUTHORED.parent:
+        shutil.copyfile(AUTHORED, out / ANALOGUES_FILE)
     curated = read_curated(CODES_FILE)
     codes = tuple(one.code for one in curated)
     analogues = read_analogues(out / ANALOGUES_FILE, frozenset(codes))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from models.errors import ModelError
 from streams.cli import doctor, explain, memory, models, priors, replay, score, topology
@@ -57,7 +58,7 @@ def main() -> None:
     try:
         app()
     except EXPECTED as error:
-        errors.print(f"[red]scenestream:[/red] {error}", markup=True)
+        errors.print(Text.assemble(("scenestream:", "red"), f" {error}"))
         sys.exit(2)
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_context=False, include_input=False):

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from schemas.scene import Scene
 from streams.cli.summary import print_summary
 from streams.cli.wiring import load_settings, open_scorer
+from streams.replay.controls import MAX_TRIALS, Trial, hold_against_controls, trial_of
 from streams.replay.items import Item
 from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_of
 from streams.replay.report import write_report
@@ -62,19 +63,21 @@ def replay(
     settings = load_settings(memory=memory)
     check_logs(logs)
     folder = _default_folder(logs) if out is None else out
+    policy = settings.policy()
     scorer = open_scorer(settings)
     selection = Selection(settings.replay.context_turns, limit, dialogue)
     items = read_logs(logs, scorer.terms(), selection)
     if spoiling is not None:
         items = spoil_items(items, spoiling)
     batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
-    runtime = EmbeddedRuntime(scorer, settings.policy(), batching)
+    runtime = EmbeddedRuntime(scorer, policy, batching)
     started = time.perf_counter()
     interrupted = False
+    trials: list[Trial] = []
     with RunWriter(folder, keep_texts=not no_texts) as writer:
         with _progress(hidden=no_progress or as_json) as progress:
             try:
-                _run(runtime, _followed(items, progress, size_of(logs)), writer, progress)
+                _run(runtime, _followed(items, progress, size_of(logs)), writer, trials, progress)
             except KeyboardInterrupt:
                 interrupted = True
         seconds = time.perf_counter() - started
@@ -86,8 +89,10 @@ def replay(
             "models": scorer.describe(),
             "logs": [STDIN if log == STDIN else Path(log).name for log in logs],
             "spoil": spoil,
+            "controls": hold_against_controls(trials, scorer.suite, seed),
             "seed": seed,
             "settings": settings.model_dump(mode="json"),
+            "priors": policy.priors.model_dump(mode="json"),
         }
         summary = writer.finish(runtime.rows, facts)
     report = write_report(folder)
@@ -99,7 +104,9 @@ def replay(
         raise typer.Exit(130)
 
 
-def _run(runtime: EmbeddedRuntime, items: Iterator[Item], writer: RunWriter, progress: Progress) -> None:
+def _run(
+    runtime: EmbeddedRuntime, items: Iterator[Item], writer: RunWriter, trials: list[Trial], progress: Progress
+) -> None:
     task = progress.tasks[0].id
     outcomes = runtime.run(items)
     try:
@@ -110,6 +117,9 @@ def _run(runtime: EmbeddedRuntime, items: Iterator[Item], writer: RunWriter, pro
                 writer.feedback(outcome.feedback)
             elif isinstance(outcome.item.event, Scene):
                 writer.scene(outcome.item.event, outcome.decisions)
+                if outcome.item.truth is not None and len(trials) < MAX_TRIALS:
+                    trial = trial_of(outcome.item.event, outcome.item.truth, outcome.decisions)
+                    trials.extend([] if trial is None else [trial])
                 progress.update(task, scenes=writer.scenes)
     finally:
         outcomes.close()

@@ -9,6 +9,8 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
+from streams.replay.controls import beaten
+
 _MODES = {
     "strict": "an unlabelled scene counts as an error until its label comes",
     "expected": "an unlabelled scene counts its calibrated risk",
@@ -35,6 +37,8 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path, con
     mode = str(gate["mode"])
     console.print(f"gate: [bold]{mode}[/bold], {_MODES[mode]}; promised error rate {gate['alpha']:.0%}")
     console.print(_outcomes(summary))
+    if summary.get("controls"):
+        console.print(_controls(summary))
     if summary["interrupted"]:
         console.print("[yellow]interrupted: what was done is written[/yellow]")
     speed = f"{summary['scenes_per_second']:,} scenes/s"
@@ -73,6 +77,23 @@ def _outcomes(summary: Mapping[str, object]) -> Table:
             table.add_row(f"  {reason}", f"{count:,}", "", "")
     for outcome, count in cast("Mapping[str, int]", summary["feedback"]).items():
         table.add_row(f"feedback {outcome}", f"{count:,}", "", _FEEDBACK.get(outcome, ""))
+    return table
+
+
+def _controls(summary: Mapping[str, object]) -> Table:
+    """Print how many of the spoilt scenes that were healed are right, beside what costs nothing."""
+    controls = cast("Mapping[str, Mapping[str, float]]", summary["controls"])
+    table = Table(box=None, pad_edge=False, title="right against the truth (cosine .30)", title_justify="left")
+    columns = list(next(iter(controls.values())))
+    table.add_column("route")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for route, figures in controls.items():
+        shares = [f"{figures[name]:.0f}" if name == "scenes" else f"{figures[name]:.2f}" for name in columns]
+        lost = beaten(figures)
+        table.add_row(route, *shares)
+        if lost:
+            table.add_row("", f"does not beat: {', '.join(lost).replace('_', ' ')}", *[""] * (len(columns) - 1))
     return table
 
 

@@ -45,12 +45,14 @@ def open_suite(settings: Settings) -> Suite:
     return Suite.open(artifacts_of(settings), encoder_of(settings), runtime, settings.models.encoder_batch)
 
 
+def open_memory(settings: Settings, suite: Suite) -> MemoryBase | None:
+    """Open the memory base, where one is set; raises ModelError when it is damaged, or of other models."""
+    if settings.memory is None:
+        return None
+    return MemoryBase.open(settings.memory, encoder_sha256=suite.encoder.sha256, lexicon_sha256=suite.lexicon.sha256)
+
+
 def open_scorer(settings: Settings) -> ModelScorer:
     """Open every model, and the memory base where one is set."""
     suite = open_suite(settings)
-    memory = None
-    if settings.memory is not None:
-        memory = MemoryBase.open(
-            settings.memory, encoder_sha256=suite.encoder.sha256, lexicon_sha256=suite.lexicon.sha256
-        )
-    return ModelScorer(suite, memory, settings.gate.codes)
+    return ModelScorer(suite, open_memory(settings, suite), settings.gate.codes)

@@ -15,7 +15,8 @@ from streams.stages.admit import Refusal, check_text
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _UNSPOKEN_ROLES = frozenset({"tool", "function"})
 _RATING_WORDS: Mapping[str, float] = {"up": 1.0, "down": 0.0}
-_MAX_ID = 512
+# A scene's id, which may be 512 characters long, is its dialogue's and a colon and the turn.
+_MAX_ID = 500
 
 
 def read_dialogue(line: Mapping[str, object], context_turns: int) -> Iterator[Scene | Feedback | Refusal]:
@@ -82,7 +83,7 @@ def _read_message(message: object, position: int) -> _Message | Refusal | None:
     if not isinstance(message, dict):
         return Refusal(DeadReason.WRONG_FIELDS, f"{where}` is not an object")
     role = message.get("role")
-    if role in _UNSPOKEN_ROLES:
+    if isinstance(role, str) and role in _UNSPOKEN_ROLES:
         return None
     if not isinstance(role, str) or role not in _ROLES:
         return Refusal(DeadReason.UNKNOWN_ROLE, f"{where}.role` is {role!r:.60}")

@@ -34,6 +34,7 @@ def _canonical(decision: Decision) -> list[object]:
         decision.resonance, decision.threshold, decision.risk, parts.intent, parts.fidelity, parts.field,
         parts.activation, parts.depth, parts.tension, parts.density, parts.gain,
     )  # fmt: skip
+    # "z", for a score that is nothing but for its last bit has no sign to tell.
     return [
         decision.scene_id,
         decision.attempt,
@@ -41,5 +42,5 @@ def _canonical(decision: Decision) -> list[object]:
         decision.rule,
         decision.register,
         [code.code for code in decision.chain],
-        [None if score is None else f"{score:.{_DECIMALS}f}" for score in scores],
+        [None if score is None else f"{score:z.{_DECIMALS}f}" for score in scores],
     ]

@@ -28,7 +28,8 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event of a log, or why there is none."""
+    """One event of a log, or why there is none; `truth` is the draft before a replay spoilt it."""
 
     where: Where
     event: Scene | Feedback | Refusal
+    truth: str | None = None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from schemas.dead import DeadReason
 from schemas.feedback import Feedback
@@ -54,7 +56,7 @@ def read_logs(paths: Iterable[str], terms: Terms, selection: Selection) -> Itera
     """Yield the events of the logs in order, at most `limit` scenes of them."""
     scenes = 0
     for path in paths:
-        for where in _lines(path):
+        for where in read_lines(path):
             if isinstance(where, Item):
                 yield where
                 continue
@@ -98,8 +100,10 @@ def _events(where: Where, terms: Terms, context_turns: int) -> Iterator[Scene | 
         yield event if refusal is None else refusal
 
 
-def _lines(path: str) -> Iterator[Where | Item]:
-    source = "stdin" if path == STDIN else path
+def read_lines(path: str) -> Iterator[Where | Item]:
+    """Yield each line of a log that holds something; a refusal where a gzip stream breaks off. Raises LogError."""
+    # A file's name may be no UTF-8; a dead letter that names it must be.
+    source = "stdin" if path == STDIN else os.fsencode(path).decode("utf-8", "replace")
     number = 0
     try:
         with _open(path) as stream:
@@ -117,9 +121,12 @@ def _lines(path: str) -> Iterator[Where | Item]:
         raise LogError(f"cannot read {source}: {error.strerror or error}; check the file") from error
 
 
-def _open(path: str) -> BinaryIO:
-    stream = sys.stdin.buffer if path == STDIN else Path(path).open("rb")  # noqa: SIM115 - the caller closes it
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
-    if buffered.peek(2)[:2] == _GZIP_MAGIC:
-        return cast("BinaryIO", gzip.GzipFile(fileobj=buffered, mode="rb"))
-    return cast("BinaryIO", buffered)
+@contextmanager
+def _open(path: str) -> Iterator[io.BufferedReader | gzip.GzipFile]:
+    with ExitStack() as files:
+        stream = sys.stdin.buffer if path == STDIN else files.enter_context(Path(path).open("rb"))
+        buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+        if buffered.peek(2)[:2] == _GZIP_MAGIC:
+            yield files.enter_context(gzip.GzipFile(fileobj=buffered, mode="rb"))
+        else:
+            yield buffered

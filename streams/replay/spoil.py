@@ -45,7 +45,7 @@ def spoil_items(items: Iterable[Item], spoiling: Spoiling) -> Iterator[Item]:
             continue
         rng = Random(f"{spoiling.seed}:{scene.scene_id}")  # noqa: S311 - seeded sampling, not secrets
         if rng.random() < spoiling.share:
-            yield Item(item.where, _spoilt(scene, scene.draft, spoiling.kinds, replies, rng))
+            yield Item(item.where, _spoilt(scene, scene.draft, spoiling.kinds, replies, rng), truth=scene.draft)
         else:
             yield item
         replies.append((scene.dialogue_id, scene.draft))
@@ -59,4 +59,8 @@ def _spoilt(
     around = Surroundings(last_user, [said.text for said in scene.context])
     others = tuple(text for dialogue_id, text in replies if dialogue_id != scene.dialogue_id)
     pools = Pools(random=others or OFFTOPIC, offtopic=OFFTOPIC, generic=GENERIC)
-    return scene.model_copy(update={"draft": spoil(kind, draft, around, rng, pools), "spoilt": kind, "embedding": None})
+    text = spoil(kind, draft, around, rng, pools)
+    # A draft of one word cannot be shattered: what is still as it was is not called spoilt.
+    if text == draft:
+        return scene
+    return scene.model_copy(update={"draft": text, "spoilt": kind, "embedding": None, "chain": None})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal, cast
@@ -57,6 +57,7 @@ class EmbeddedRuntime:
         self._lockstep = Lockstep(policy, self.timings, self._send)
         self._room = threading.Semaphore(batching.open_scenes)
         self._stopping = threading.Event()
+        self._log_error: BaseException | None = None
         self._in_order: deque[Entry] = deque()
 
     @property
@@ -64,8 +65,13 @@ class EmbeddedRuntime:
         """The sensitivity rows as they stand."""
         return self._lockstep.rows
 
-    def run(self, items: Iterable[Item]) -> Iterator[Outcome]:
-        """Yield the outcome of every item, in the order of the log; an exception in a thread is raised here."""
+    def run(self, items: Iterable[Item]) -> Generator[Outcome, None, None]:
+        """Yield the outcome of every item, in the order of the log.
+
+        An exception of the models is raised here at once; one of the log when all that was read before it is settled.
+        """
+        if self._stopping.is_set():
+            raise RuntimeError("this runtime has had its log: it runs once, so make another")
         reader = threading.Thread(target=self._read, args=(items,), name="log-reader", daemon=True)
         reading = True
         try:
@@ -76,6 +82,8 @@ class EmbeddedRuntime:
                 for message in self._receive(reading=reading):
                     reading = not self._take(message) and reading
                 yield from self._settled()
+            if self._log_error is not None:
+                raise self._log_error
         finally:
             self._stopping.set()
             self._room.release()
@@ -107,10 +115,6 @@ class EmbeddedRuntime:
 
     def _take(self, message: _Message) -> bool:
         """Take a message in; return whether the log has ended."""
-        if isinstance(message, Finished):
-            message.lane.done()
-        if not isinstance(message, _Arrived) and message.error is not None:
-            raise message.error
         match message:
             case _Arrived(item):
                 entry = Entry(item)
@@ -118,7 +122,12 @@ class EmbeddedRuntime:
                 self._lockstep.arrive(entry)
                 if isinstance(item.event, Scene):
                     self._encoder.put("encode", entry)
+            case _Ended():
+                self._log_error = message.error
             case Finished():
+                message.lane.done()
+                if message.error is not None:
+                    raise message.error
                 for entry, result in zip(message.entries, message.results, strict=True):
                     self._finish(entry, result)
         return isinstance(message, _Ended)

@@ -33,6 +33,7 @@ class RowStore:
 
     def put(self, row: Sensitivity) -> None:
         """Keep `row` in the place of the one before."""
+        self._at_rest.pop(row.key, None)
         self._in_use[row.key] = row
         self._in_use.move_to_end(row.key)
         while len(self._in_use) > _ROWS_IN_USE:

@@ -34,7 +34,7 @@ class ModelScorer:
     """Implements the port over the model suite, with or without a memory base."""
 
     def __init__(self, suite: Suite, memory: MemoryBase | None, codes: int) -> None:
-        self._suite = suite
+        self.suite = suite
         self._memory = memory
         self._codes = codes
         self._situations = Situations(suite.encoder, suite.lexicon)
@@ -45,11 +45,11 @@ class ModelScorer:
 
     def read(self, scenes: Sequence[Encoded]) -> list[Reading]:
         """Return how each scene resonates; adapters that were replaced meanwhile are taken up first."""
-        self._suite.decomposer.reload_adapters()
+        self.suite.decomposer.reload_adapters()
         chains = self._chains_of(scenes)
         hits = self._remember(scenes)
         p_form, p_intent = self._judge(scenes, chains)
-        words = self._suite.decomposer.dictionary[np.maximum(chains.codes, 0)]
+        words = self.suite.decomposer.dictionary[np.maximum(chains.codes, 0)]
         contexts = np.stack([context_vector(one.situation) for one in scenes])
         field = measures.field(words, chains.weights, contexts)
         tension = measures.tension(words, chains.weights)
@@ -77,8 +77,8 @@ class ModelScorer:
     def render(self, wishes: Sequence[Wish]) -> list[Rendering]:
         """Return each scene's embedding decomposed in the register wished for."""
         embeddings = self._embeddings(wishes)
-        chains = self._suite.decomposer.decompose(embeddings, _registers(wishes), _lengths(wishes))
-        risks = self._suite.healer.gain.regeneration_risk(chains.fidelity, _intents(wishes))
+        chains = self.suite.decomposer.decompose(embeddings, _registers(wishes), _lengths(wishes))
+        risks = self.suite.healer.gain.regeneration_risk(chains.fidelity, _intents(wishes))
         return [
             Rendering(
                 register=wish.register or REGISTERS[0],
@@ -96,7 +96,7 @@ class ModelScorer:
         situations = [one.situation for one in encoded]
         chains = self._chains_of(encoded)
         hits = self._remember(encoded)
-        offered = self._suite.healer.candidates(
+        offered = self.suite.healer.candidates(
             situations, chains, _intents(wishes), _registers(wishes), _lengths(wishes), hits
         )
         embeddings = embeddings_of(situations, chains)
@@ -112,14 +112,14 @@ class ModelScorer:
         """Return what the models ask of an event."""
 
         def find_code(label: str) -> str | None:
-            row = self._suite.lexicon.find(label)
-            return None if row is None else self._suite.lexicon.codes[row]
+            row = self.suite.lexicon.find(label)
+            return None if row is None else self.suite.lexicon.codes[row]
 
-        return Terms(self._suite.encoder.dim, find_code)
+        return Terms(self.suite.encoder.dim, find_code)
 
     def describe(self) -> Mapping[str, str]:
         """Return the name and sha256 of everything that decides."""
-        described = dict(self._suite.describe())
+        described = dict(self.suite.describe())
         if self._memory is not None:
             described["memory"] = self._memory.sha256
         return described
@@ -131,10 +131,10 @@ class ModelScorer:
         drafts = np.array([row for row in fresh if scenes[row].situation.draft is not None], np.int64)
         bare = np.array([row for row in fresh if scenes[row].situation.draft is None], np.int64)
         if drafts.size:
-            p_form[drafts], p_intent[drafts] = self._suite.heads.scenes([scenes[row].situation for row in drafts])
+            p_form[drafts], p_intent[drafts] = self.suite.heads.scenes([scenes[row].situation for row in drafts])
         if bare.size:
             some = Chains(chains.codes[bare], chains.weights[bare], chains.vectors[bare], chains.fidelity[bare])
-            p_form[bare], p_intent[bare] = self._suite.heads.chains([scenes[row].situation for row in bare], some)
+            p_form[bare], p_intent[bare] = self.suite.heads.chains([scenes[row].situation for row in bare], some)
         return p_form, p_intent
 
     def _chains_of(self, scenes: Sequence[Encoded]) -> Chains:
@@ -152,9 +152,9 @@ class ModelScorer:
         if bare:
             drafts = np.stack([_draft(scenes[row].situation) for row in bare])
             registers = np.array([_register_index(scenes[row].scene.register) for row in bare], np.int8)
-            made = self._suite.decomposer.decompose(drafts, registers, np.full(len(bare), self._codes))
+            made = self.suite.decomposer.decompose(drafts, registers, np.full(len(bare), self._codes))
             codes[bare], weights[bare] = made.codes, made.weights
-        vectors = self._suite.decomposer.compose(codes, weights)
+        vectors = self.suite.decomposer.compose(codes, weights)
         embeddings = [
             vectors[row] if one.situation.draft is None else one.situation.draft for row, one in enumerate(scenes)
         ]
@@ -195,7 +195,7 @@ class ModelScorer:
         if source == "random":
             raise LookupError("a random chain is a baseline, never a candidate")
         new = offered.chains.codes[number]
-        dictionary = self._suite.decomposer.dictionary
+        dictionary = self.suite.decomposer.dictionary
         closeness = dictionary[old[old >= 0]].astype(np.float64) @ dictionary[new[new >= 0]].astype(np.float64).T
         return Candidate(
             source=source,
@@ -210,25 +210,25 @@ class ModelScorer:
         )
 
     def _codes_of(self, chains: Chains, row: int) -> Chain:
-        names = self._suite.lexicon.codes
+        names = self.suite.lexicon.codes
         pairs = zip(chains.codes[row].tolist(), chains.weights[row].tolist(), strict=True)
         return tuple(
             Code.model_construct(code=names[code], weight=_round(weight)) for code, weight in pairs if code >= 0
         )
 
     def _symbols(self, chains: Chains, row: int) -> tuple[str, ...]:
-        lexicon = self._suite.lexicon
+        lexicon = self.suite.lexicon
         return tuple(lexicon.symbols[code] or lexicon.codes[code] for code in chains.codes[row].tolist() if code >= 0)
 
     def _voice(self, chains: Chains, row: int) -> Register | None:
         used = chains.codes[row] >= 0
         weights = chains.weights[row][used].astype(np.float64)
-        leanings = weights @ self._suite.lexicon.register_weights[chains.codes[row][used]].astype(np.float64)
+        leanings = weights @ self.suite.lexicon.register_weights[chains.codes[row][used]].astype(np.float64)
         strongest = int(np.argmax(leanings))
         return REGISTERS[strongest] if leanings[strongest] >= _VOICE_MIN * max(weights.sum(), 1e-9) else None
 
     def _row(self, code: str) -> int:
-        row = self._suite.lexicon.find(code)
+        row = self.suite.lexicon.find(code)
         if row is None:
             raise LookupError(f"a scene was admitted with the code {code!r}, which the lexicon does not have")
         return row

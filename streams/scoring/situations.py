@@ -27,7 +27,7 @@ class Situations:
 
     def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:
         """Return each scene with the vectors of its texts; all texts that are new go to the encoder together."""
-        vectors = self._look_up(text for scene in scenes for text in _texts(scene))
+        vectors = self._look_up(text for scene in scenes for text in texts_of(scene))
         encoded = [self._situation(scene, vectors) for scene in scenes]
         while len(self._vectors) > _REMEMBERED_TEXTS:
             self._vectors.popitem(last=False)
@@ -80,7 +80,8 @@ def _said(scene: Scene) -> tuple[Utterance, ...]:
     return tuple(utterance for utterance in scene.context if utterance.role != "system")
 
 
-def _texts(scene: Scene) -> Iterable[str]:
+def texts_of(scene: Scene) -> Iterable[str]:
+    """Yield the texts of a scene that the encoder reads; a draft that brings its embedding is not among them."""
     yield from (utterance.text for utterance in _said(scene))
     if scene.draft is not None and scene.embedding is None:
         yield scene.draft

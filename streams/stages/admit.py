@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from schemas.sensitivity import DialogueRow
 from streams.stages import rows
 
 MAX_TEXT_BYTES = 64 * 1024
+_LONGEST_WHAT = 240
+_LENGTHS_OF_VECTORS = (1e-6, 1e6)
 _MODELS: Mapping[str, type[Scene | Feedback]] = {"scene": Scene, "feedback": Feedback}
 
 REMEDIES: Mapping[DeadReason, str] = {
@@ -51,8 +54,9 @@ class Refusal:
 
     @property
     def detail(self) -> str:
-        """What, where, and what to do, in one line."""
-        return f"{self.what}; {REMEDIES[self.reason]}"
+        """What, where, and what to do, in one line of bounded length whatever the names in it hold."""
+        what = " ".join("".join(c if c.isprintable() else " " for c in self.what[:_LONGEST_WHAT]).split())
+        return f"{what}; {REMEDIES[self.reason]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class Terms:
 def read_json(line: bytes) -> object | Refusal:
     """Return what a line of JSON says."""
     try:
-        text = line.decode("utf-8")
+        text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         return Refusal(DeadReason.NOT_TEXT, f"byte {error.start} is not UTF-8")
     try:
@@ -89,7 +93,7 @@ def admit(value: object, terms: Terms) -> Scene | Feedback | Refusal:
     try:
         event: Scene | Feedback = model.model_validate(value)
     except ValidationError as error:
-        return _refuse(error.errors(include_url=False, include_context=False)[0])
+        return _refuse(error.errors(include_url=False, include_context=False))
     except RecursionError:
         return Refusal(DeadReason.WRONG_FIELDS, "the object is nested too deeply")
     return check_scene(event, terms) if isinstance(event, Scene) else event
@@ -123,11 +127,11 @@ def check_fresh(scene: Scene) -> Refusal | None:
 
 def check_text(text: str, where: str) -> Refusal | None:
     """Return why a text cannot be a draft: nothing to be seen in it, or too much."""
-    if all(unicodedata.category(character) in {"Cf", "Cc", "Zs", "Zl", "Zp"} for character in text[:4096]):
-        return Refusal(DeadReason.EMPTY_DRAFT, f"{where} is empty")
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_TEXT_BYTES:
         return Refusal(DeadReason.TOO_LONG, f"{where} is {size} bytes")
+    if all(unicodedata.category(character) in {"Cf", "Cc", "Zs", "Zl", "Zp"} for character in text):
+        return Refusal(DeadReason.EMPTY_DRAFT, f"{where} is empty")
     return None
 
 
@@ -156,8 +160,10 @@ def _check_vector(scene: Scene, dimensions: int) -> Refusal | None:
         return Refusal(
             DeadReason.WRONG_VECTOR, f"`embedding` has {vector.size} numbers, the encoder gives {dimensions}"
         )
-    if float(np.linalg.norm(vector)) < 1e-6:
-        return Refusal(DeadReason.WRONG_VECTOR, "`embedding` is all zeros")
+    shortest, longest = _LENGTHS_OF_VECTORS
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not shortest < length < longest:
+        return Refusal(DeadReason.WRONG_VECTOR, f"`embedding` is a vector of length {length:.3g}")
     return None
 
 
@@ -173,7 +179,9 @@ def _known_chain(chain: Chain, terms: Terms) -> Chain | Refusal:
     return tuple(known)
 
 
-def _refuse(error: ErrorDetails) -> Refusal:
+def _refuse(errors: Sequence[ErrorDetails]) -> Refusal:
+    # A vector may come in two forms; where it is a list, that it is no packed one is not what is wrong with it.
+    error = next((one for one in errors if one["type"] != "model_type" or "PackedVector" not in one["loc"]), errors[0])
     place_in_event = ".".join(str(part) for part in error["loc"] if part not in {"PackedVector", "tuple[float, ...]"})
     where = f"`{place_in_event}`" if place_in_event else "the event"
     fields = set(error["loc"])

@@ -12,6 +12,8 @@ from schemas.sensitivity import DialogueRow, Sensitivity
 from streams.stages.policy import Clip, Gate, Priors
 from streams.stages.preferences import Level
 
+_DECIMALS = 9
+
 
 def theta(row: Sensitivity, dialogue: DialogueRow, task: str | None, gate: Gate, priors: Priors) -> float:
     """Return the threshold for this dialogue, 0 to 1, at 4 decimals."""
@@ -28,12 +30,12 @@ def leniency(likes: tuple[float, ...], voice: Register | None, field: float | No
 
 def learn(row: Sensitivity, dialogue: DialogueRow, error: int, gate: Gate) -> tuple[Sensitivity, DialogueRow]:
     """Return both levels after one label (1 rejected, 0 accepted)."""
-    step = error - gate.alpha
+    step = round(error - gate.alpha, _DECIMALS)
     return _moved(row, step), _moved(dialogue, step)
 
 
 def _moved(level: Level, step: float) -> Level:
-    return level.model_copy(update={"z": round(level.z + step, 9)})
+    return level.model_copy(update={"z": round(level.z + step, _DECIMALS)})
 
 
 def _clip(value: float, limits: Clip) -> float:

@@ -13,8 +13,10 @@ RULES = policy()
 GATE = RULES.gate
 
 
-def after(p_form: float = 0.9, turn: int = 1, before: Sensitivity | None = None, **fields: object) -> Sensitivity:
-    one = scene(turn, **fields)
+def after(
+    p_form: float = 0.9, turn: int = 1, before: Sensitivity | None = None, spoilt: str | None = None
+) -> Sensitivity:
+    one = scene(turn, spoilt=spoilt)
     return judged(one, reading(p_form=p_form, voice="bodily"), row() if before is None else before, RULES).row
 
 
