@@ -111,6 +111,10 @@ class KafkaSettings(Frozen):
     ssl_key_password: SecretStr | None = None
     topics: TopicSettings = TopicSettings()
 
+    def topic(self, name: str) -> str:
+        """Return what a topic of the map is called in this cluster."""
+        return self.topic_prefix + name
+
 
 class WebSettings(Frozen):
     """The worker's own web server: /livez, /readyz and Faust's pages."""
