@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
@@ -73,3 +75,13 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
         yield client
     finally:
         await stop()
+
+
+async def partitions_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[TopicPartition]:
+    """Return the partitions of those topics that are there."""
+    wanted = set(topics)
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        described = [one for one in await admin.describe_topics() if one["topic"] in wanted]
+    return sorted(
+        TopicPartition(one["topic"], partition["partition"]) for one in described for partition in one["partitions"]
+    )
