@@ -58,8 +58,13 @@ class Groups:
         return tuple(dict.fromkeys(self._runners.values()))
 
     @property
+    def joined(self) -> bool:
+        """Whether the consumer group has given us our part of it."""
+        return self._starting is not None
+
+    @property
     def restored(self) -> bool:
-        """Whether partitions were assigned (none at all counts) and their rows are restored."""
+        """Whether our partitions (none at all counts) have their rows back."""
         return self._starting is not None and self._starting.done() and not self._starting.cancelled()
 
     def assign(self, places: Iterable[Place]) -> None:
@@ -148,9 +153,7 @@ class Groups:
                         "see `scenestream topics check`"
                     )
                 outbox = self._new_outbox(group, number)
-                runners[
-                    PartitionRunner(group, number, outbox, self._limits, self._room.set, self._fail)
-                ] = owned
+                runners[PartitionRunner(group, number, outbox, self._limits, self._room.set, self._fail)] = owned
         return runners
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:

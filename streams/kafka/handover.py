@@ -26,11 +26,12 @@ of Faust or aiokafka is changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import aiokafka
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
@@ -206,11 +207,30 @@ class Consumer(driver.Consumer):
 
 
 class Producer(driver.Producer):
-    """Faust's own producer, which waits for its broker."""
+    """Faust's own producer, which waits for its broker and then looks whether the topics are right."""
+
+    transport: Transport
 
     async def on_start(self) -> None:
         """Start the producer; while Kafka is away, try again."""
-        await until_reached("producer", super().on_start, lambda: self.should_stop)
+        await until_reached("producer", self._begin, lambda: self.should_stop)
+
+    async def is_answered(self, within_seconds: float) -> bool:
+        """Return whether Kafka answers."""
+        if self._producer is None:
+            return False
+        try:
+            await asyncio.wait_for(self._producer.client.fetch_all_metadata(), within_seconds)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _begin(self) -> None:
+        await self.transport.check()
+        await super().on_start()
+
+    def _settings_auth(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.transport.membership.options.items() if name != "bootstrap_servers"}
 
 
 class Transport(driver.Transport):
@@ -219,10 +239,19 @@ class Transport(driver.Transport):
     Consumer: ClassVar[Any] = Consumer
     Producer: ClassVar[Any] = Producer
 
-    def __init__(self, url: Iterable[URL], app: Any, *, groups: Groups, membership: Membership) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        url: Iterable[URL],
+        app: Any,  # noqa: ANN401 - Faust's own
+        *,
+        groups: Groups,
+        membership: Membership,
+        check: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(list(url), app)
         self.groups = groups
         self.membership = membership
+        self.check = check
 
     def forget_topics(self) -> None:
         """Forget who waits for topics to be created, as Faust's consumer does when it stops."""
