@@ -58,7 +58,7 @@ class Healing(Frozen):
 class Wanted(Frozen):
     """What the listener's row wanted of a healing when the scene was judged."""
 
-    register: Register | None = Field(description="The voice to hold it in; null where the scene keeps its own.")
+    register: Register | None = Field(default=None, description="The voice to hold it in; none: as the scene has it.")
     codes: Annotated[int, Field(ge=1, le=MAX_CODES)]
 
 
