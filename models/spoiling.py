@@ -177,7 +177,7 @@ def _random(draft: str, _: Surroundings, pools: Pools, rng: Random) -> str:
 
 def _other_turn(draft: str, around: Surroundings, pools: Pools, rng: Random) -> str:
     others = [text for text in around.other_turns if text != around.last_user]
-    return _other_than(draft, others, pools.random, rng)
+    return _other_than(draft, others, pools.random or OFFTOPIC, rng)
 
 
 def _generic(draft: str, _: Surroundings, pools: Pools, rng: Random) -> str:

@@ -325,10 +325,10 @@ def _summary(decisions: list[Decision], *, mode: str, interrupted: bool, dead: i
         "stages": {
             name: {"count": len(final) // 40 + 1, "p50_ms": p50, "p99_ms": p99}
             for name, p50, p99 in (
-                ("encode", 118.2, 240.6),
+                ("models.encode", 118.2, 240.6),
                 ("resonance", 9.41, 21.7),
-                ("regeneration", 1.3, 4.02),
-                ("bridge", 6.77, 15.9),
+                ("models.regeneration", 1.3, 4.02),
+                ("models.bridge", 6.77, 15.9),
                 ("threshold", 0.041, 0.2),
             )
         },

@@ -22,7 +22,15 @@ LICENCES: Mapping[str, str] = {
     "taskmaster4_dialogues": "CC BY 4.0; google-research-datasets/Taskmaster @ d92cb6a",
     "selfdialogue_dialogues": "BSD-3-Clause; jfainberg/self_dialogue_corpus @ 113a1b0",
     "topicalchat_dialogues": "CDLA-Sharing-1.0; alexa/Topical-Chat @ 7c93922",
-    "conture_turn": "CC BY 4.0; alexa/conture @ fab2623 (measured against, never trained on)",
+}
+
+WORD_LICENCES: Mapping[str, str] = {
+    "glasgow_norms": "CC BY 4.0; Scott, Keitel, Becirspahic, Yao & Sereno 2019, The Glasgow Norms",
+    "oewn_lexfiles": "CC BY 4.0 and WordNet licence; Open English WordNet, derived from Princeton WordNet",
+    "poems_pd": "public domain; CC0 edition",
+    "dry_prose": "CC0 / US government work; NIST SP 800-63-3, republished courtesy of NIST",
+    "cldr_symbols_en_ru": "Unicode-3.0; Copyright (c) 2004-2025 Unicode, Inc.",
+    "en_ru_concepticon": "CC BY 4.0; Concepticon, List et al.",
 }
 
 # Of a hundred dialogues eighty teach, ten calibrate, ten are measured on.

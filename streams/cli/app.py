@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import version as version_of
 from typing import Annotated
@@ -54,6 +55,10 @@ def _options(
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 found something wrong, 2 could not be done as asked, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 gets \u escapes instead of a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()

@@ -136,7 +136,7 @@ def _follow(items: Iterator[Item], progress: Progress, task: object) -> Iterator
     for item in items:
         if (item.where.source, item.where.line) != place:
             place = (item.where.source, item.where.line)
-            progress.update(task, advance=len(item.where.raw) + 1)  # type: ignore[arg-type]
+            progress.update(task, advance=item.where.size_bytes)  # type: ignore[arg-type]
         yield item
 
 

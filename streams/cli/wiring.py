@@ -5,11 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from models.suite import Suite
-
 from models.encoder import ensure_built
 from models.memory import MemoryBase
 from models.sessions import Runtime
+from models.suite import Suite
 from streams.logs import configure
 from streams.scoring.scorer import ModelScorer
 from streams.settings import Settings

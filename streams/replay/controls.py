@@ -16,12 +16,12 @@ import numpy as np
 
 from models.arrays import FloatArray
 from models.gain import HEALED_COSINE
-from models.lexicon import MAX_CODES
 from models.situation import weigh_context
 from models.suite import Suite
 from schemas.decision import Decision
 from schemas.names import Origin, Verdict
 from schemas.scene import Chain, Code, Scene
+from streams.scoring.chains import to_arrays
 
 MAX_TRIALS = 4000
 MIN_HEALED = 10
@@ -114,12 +114,7 @@ class _Scored:
         }
 
     def _compose(self, chains: Sequence[Chain]) -> FloatArray:
-        codes = np.full((len(chains), MAX_CODES), -1, np.int32)
-        weights = np.zeros((len(chains), MAX_CODES), np.float32)
-        for row, chain in enumerate(chains):
-            found = [self._suite.lexicon.find(code.code) for code in chain]
-            codes[row, : len(chain)] = [-1 if code is None else code for code in found]
-            weights[row, : len(chain)] = [code.weight for code in chain]
+        codes, weights = to_arrays(chains, self._suite.lexicon)
         return self._suite.decomposer.compose(codes, weights)
 
 

@@ -60,6 +60,7 @@ def read_logs(paths: Iterable[str], terms: Terms, selection: Selection) -> Itera
             if isinstance(where, Item):
                 yield where
                 continue
+            kept = where.kept()
             for event in _events(where, terms, selection.context_turns):
                 if selection.dialogue_id is not None and getattr(event, "dialogue_id", None) != selection.dialogue_id:
                     continue
@@ -67,7 +68,7 @@ def read_logs(paths: Iterable[str], terms: Terms, selection: Selection) -> Itera
                     scenes += 1
                     if selection.limit is not None and scenes > selection.limit:
                         return
-                yield Item(where, event)
+                yield Item(kept, event)
 
 
 def size_of(paths: Iterable[str]) -> int | None:
@@ -113,10 +114,10 @@ def read_lines(path: str) -> Iterator[Where | Item]:
                 while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
                     line = stream.readline(MAX_LINE_BYTES + 1)
                 if complete.strip():
-                    yield Where(source, number, complete.rstrip(b"\r\n"))
+                    yield Where(source, number, complete.rstrip(b"\r\n"), len(complete))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         broken = Refusal(DeadReason.BROKEN_JSON, f"the gzip stream breaks off after line {number} ({error})")
-        yield Item(Where(source, number + 1, b""), broken)
+        yield Item(Where(source, number + 1, b"", 0), broken)
     except OSError as error:
         raise LogError(f"cannot read {source}: {error.strerror or error}; check the file") from error
 

@@ -11,21 +11,18 @@ from models import measures
 from models.arrays import FloatArray
 from models.decomposition import Chains
 from models.healing import Candidates, embeddings_of
-from models.lexicon import MAX_CODES
 from models.memory import Hits, MemoryBase
 from models.situation import Situation, context_vector
 from models.suite import Suite
 from schemas.decision import Parts
 from schemas.names import REGISTERS, Origin, Register
-from schemas.scene import Chain, Code, Scene
+from schemas.scene import Scene
+from streams.scoring.chains import rounded, symbols_of, to_arrays, to_chain, voice_of
 from streams.scoring.port import Encoded, Wish
 from streams.scoring.situations import Situations
 from streams.stages.admit import Terms
 from streams.stages.reading import Candidate, Reading, Rendering
 
-# Everything that decides is rounded, so that nothing hangs on the last bit of a float.
-DECIMALS = 4
-_VOICE_MIN = 0.5
 _ACTIVATION_MIN = 0.15
 _MEMORY_MIN = 0.30
 
@@ -57,21 +54,23 @@ class ModelScorer:
         readings = []
         for row, one in enumerate(scenes):
             activation, depth = self._activation(one.situation, embeddings[row], hits, row)
-            chain = self._codes_of(chains, row)
+            chain = to_chain(chains, row, self.suite.lexicon)
             healing = one.scene.healing
-            fidelity = _round(chains.fidelity[row]) if one.situation.draft is not None else None
+            fidelity = rounded(chains.fidelity[row]) if one.situation.draft is not None else None
             parts = Parts.model_construct(
-                intent=_round(p_intent[row]) if healing is None else one.scene.lineage[0].intent,
+                intent=rounded(p_intent[row]) if healing is None else one.scene.lineage[0].intent,
                 fidelity=fidelity if healing is None else healing.fidelity,
-                field=_round(field[row]),
+                field=rounded(field[row]),
                 activation=activation,
                 depth=depth,
-                tension=_round(tension[row]),
-                density=_round(measures.density(len(chain), one.situation.draft_text, self._codes)),
+                tension=rounded(tension[row]),
+                density=rounded(measures.density(len(chain), one.situation.draft_text, self._codes)),
                 gain=None if healing is None else healing.gain,
             )
-            form = _round(p_form[row]) if one.scene.origin is Origin.FRESH else None
-            readings.append(Reading(form, chain, parts, self._voice(chains, row), embeddings[row], one.cut))
+            form = rounded(p_form[row]) if one.scene.origin is Origin.FRESH else None
+            readings.append(
+                Reading(form, chain, parts, voice_of(chains, row, self.suite.lexicon), embeddings[row], one.cut)
+            )
         return readings
 
     def render(self, wishes: Sequence[Wish]) -> list[Rendering]:
@@ -82,10 +81,10 @@ class ModelScorer:
         return [
             Rendering(
                 register=wish.register or REGISTERS[0],
-                chain=self._codes_of(chains, row),
-                symbols=self._symbols(chains, row),
-                fidelity=_round(chains.fidelity[row]),
-                risk=_round(risks[row]),
+                chain=to_chain(chains, row, self.suite.lexicon),
+                symbols=symbols_of(chains, row, self.suite.lexicon),
+                fidelity=rounded(chains.fidelity[row]),
+                risk=rounded(risks[row]),
             )
             for row, wish in enumerate(wishes)
         ]
@@ -139,16 +138,8 @@ class ModelScorer:
 
     def _chains_of(self, scenes: Sequence[Encoded]) -> Chains:
         """Return every scene's chain: the one it carries, else its draft decomposed in its register."""
-        codes = np.full((len(scenes), MAX_CODES), -1, np.int32)
-        weights = np.zeros((len(scenes), MAX_CODES), np.float32)
-        bare = []
-        for row, one in enumerate(scenes):
-            carried = one.scene.chain
-            if not carried:
-                bare.append(row)
-                continue
-            codes[row, : len(carried)] = [self._row(code.code) for code in carried]
-            weights[row, : len(carried)] = [code.weight for code in carried]
+        codes, weights = to_arrays([one.scene.chain for one in scenes], self.suite.lexicon)
+        bare = [row for row, one in enumerate(scenes) if not one.scene.chain]
         if bare:
             drafts = np.stack([_draft(scenes[row].situation) for row in bare])
             registers = np.array([_register_index(scenes[row].scene.register) for row in bare], np.int8)
@@ -180,7 +171,7 @@ class ModelScorer:
         remembered = (
             np.zeros(0) if hits is None else measures.cosines(embedding, hits.contexts[row][hits.positions[row] >= 0])
         )
-        return _round(max(0.0, min(1.0, measures.activation(said, remembered)))), _round(measures.depth(said))
+        return rounded(max(0.0, min(1.0, measures.activation(said, remembered)))), rounded(measures.depth(said))
 
     def _is_activated(self, situation: Situation, embedding: FloatArray, hits: Hits | None, row: int) -> bool:
         activation, _ = self._activation(situation, embedding, hits, row)
@@ -199,43 +190,15 @@ class ModelScorer:
         closeness = dictionary[old[old >= 0]].astype(np.float64) @ dictionary[new[new >= 0]].astype(np.float64).T
         return Candidate(
             source=source,
-            chain=self._codes_of(offered.chains, number),
-            symbols=self._symbols(offered.chains, number),
-            closeness=tuple(tuple(_round(max(-1.0, min(1.0, cell))) for cell in line) for line in closeness.tolist()),
-            fidelity=_round(offered.chains.fidelity[number]),
-            gain=_round(offered.gain[number]),
-            risk=_round(offered.risk[number]),
+            chain=to_chain(offered.chains, number, self.suite.lexicon),
+            symbols=symbols_of(offered.chains, number, self.suite.lexicon),
+            closeness=tuple(tuple(rounded(max(-1.0, min(1.0, cell))) for cell in line) for line in closeness.tolist()),
+            fidelity=rounded(offered.chains.fidelity[number]),
+            gain=rounded(offered.gain[number]),
+            risk=rounded(offered.risk[number]),
             activated=activated,
             nearest_reply=reply,
         )
-
-    def _codes_of(self, chains: Chains, row: int) -> Chain:
-        names = self.suite.lexicon.codes
-        pairs = zip(chains.codes[row].tolist(), chains.weights[row].tolist(), strict=True)
-        return tuple(
-            Code.model_construct(code=names[code], weight=_round(weight)) for code, weight in pairs if code >= 0
-        )
-
-    def _symbols(self, chains: Chains, row: int) -> tuple[str, ...]:
-        lexicon = self.suite.lexicon
-        return tuple(lexicon.symbols[code] or lexicon.codes[code] for code in chains.codes[row].tolist() if code >= 0)
-
-    def _voice(self, chains: Chains, row: int) -> Register | None:
-        used = chains.codes[row] >= 0
-        weights = chains.weights[row][used].astype(np.float64)
-        leanings = weights @ self.suite.lexicon.register_weights[chains.codes[row][used]].astype(np.float64)
-        strongest = int(np.argmax(leanings))
-        return REGISTERS[strongest] if leanings[strongest] >= _VOICE_MIN * max(weights.sum(), 1e-9) else None
-
-    def _row(self, code: str) -> int:
-        row = self.suite.lexicon.find(code)
-        if row is None:
-            raise LookupError(f"a scene was admitted with the code {code!r}, which the lexicon does not have")
-        return row
-
-
-def _round(value: float | np.floating) -> float:
-    return round(float(value), DECIMALS)
 
 
 def _draft(situation: Situation) -> FloatArray:

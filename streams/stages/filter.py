@@ -83,17 +83,17 @@ REGENERATE, ANALOGUE = Verdict.REGENERATE, Verdict.ANALOGUE
 
 # fmt: off
 RULES: tuple[Rule, ...] = (
-    Rule("fresh.resonates",       FRESH,       _resonates,         READY,      "resonance {p_form:.2f} reaches the threshold {theta:.2f}"),
-    Rule("fresh.meaning_right",   FRESH,       _can_switch,        REGENERATE, "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is right (intent {p_intent:.2f})"),
-    Rule("fresh.voices_closed",   FRESH,       _can_only_cross,    ANALOGUE,   "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is right (intent {p_intent:.2f}) but regeneration is closed"),
-    Rule("fresh.meaning_weak",    FRESH,       _can_cross,         ANALOGUE,   "resonance {p_form:.2f} is under the threshold {theta:.2f}, its meaning is weak (intent {p_intent:.2f})"),
-    Rule("fresh.no_route",        FRESH,       _always,            WITHHELD,   "resonance {p_form:.2f} is under the threshold {theta:.2f} and no way of healing is open"),
-    Rule("regenerated.faithful",  REGENERATED, _is_faithful,       READY,      "in the new register it keeps its meaning (fidelity {fidelity:.2f})"),
-    Rule("regenerated.strayed",   REGENERATED, _can_cross,         ANALOGUE,   "in the new register it loses its meaning (fidelity {fidelity:.2f})"),
-    Rule("regenerated.no_route",  REGENERATED, _always,            WITHHELD,   "in the new register it loses its meaning (fidelity {fidelity:.2f}) and no other way is open"),
-    Rule("bridged.gains",         BRIDGED,     _gains,             READY,      "the new chain is expected to hold (gain {gain:.2f})"),
-    Rule("bridged.nothing_alive", BRIDGED,     _nothing_activated, REASONING,  "nothing in context or memory answers to it: think again (gain {gain:.2f})"),
-    Rule("bridged.gains_little",  BRIDGED,     _always,            WITHHELD,   "no chain is expected to hold (best gain {gain:.2f})"),
+    Rule("fresh.resonates",       FRESH,       _resonates,         READY,      "resonance {p_form:.3f} reaches the threshold {theta:.3f}"),
+    Rule("fresh.meaning_right",   FRESH,       _can_switch,        REGENERATE, "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is right (intent {p_intent:.3f})"),
+    Rule("fresh.voices_closed",   FRESH,       _can_only_cross,    ANALOGUE,   "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is right (intent {p_intent:.3f}) but regeneration is closed"),
+    Rule("fresh.meaning_weak",    FRESH,       _can_cross,         ANALOGUE,   "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is weak (intent {p_intent:.3f})"),
+    Rule("fresh.no_route",        FRESH,       _always,            WITHHELD,   "resonance {p_form:.3f} is under the threshold {theta:.3f} and no way of healing is open"),
+    Rule("regenerated.faithful",  REGENERATED, _is_faithful,       READY,      "in the new register it keeps its meaning (fidelity {fidelity:.3f})"),
+    Rule("regenerated.strayed",   REGENERATED, _can_cross,         ANALOGUE,   "in the new register it loses its meaning (fidelity {fidelity:.3f})"),
+    Rule("regenerated.no_route",  REGENERATED, _always,            WITHHELD,   "in the new register it loses its meaning (fidelity {fidelity:.3f}) and no other way is open"),
+    Rule("bridged.gains",         BRIDGED,     _gains,             READY,      "the new chain is expected to hold (gain {gain:.3f})"),
+    Rule("bridged.nothing_alive", BRIDGED,     _nothing_activated, REASONING,  "nothing in context or memory answers to it: think again (gain {gain:.3f})"),
+    Rule("bridged.gains_little",  BRIDGED,     _always,            WITHHELD,   "no chain is expected to hold (best gain {gain:.3f})"),
 )
 # fmt: on
 

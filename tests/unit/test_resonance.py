@@ -39,7 +39,7 @@ def test_a_scene_that_resonates_goes_out_as_it_was() -> None:
     assert (decision.resonance, decision.risk, decision.threshold) == (0.9, 0.1, 0.5)
     assert (decision.cue, decision.healing, judgement.onward) == (None, None, None)
     assert (decision.ledger.offered, decision.ledger.emitted, decision.ledger.pending) == (1, 1, 1)
-    assert decision.reason == "resonance 0.90 reaches the threshold 0.50"
+    assert decision.reason == "resonance 0.900 reaches the threshold 0.500"
 
 
 def test_a_decision_is_what_its_line_says() -> None:
@@ -106,7 +106,7 @@ def test_withheld_words_leave_no_cue_and_no_emission() -> None:
 def test_the_ledger_may_hold_back_what_would_go_out() -> None:
     fresh = judged(scene(), reading(p_form=0.9), BROKE, RULES).decision
     assert (fresh.verdict, fresh.rule, fresh.final) == (Verdict.WITHHELD, "ledger.drafts", True)
-    assert fresh.reason.startswith("resonance 0.90 reaches the threshold 0.50, but the promise on drafts")
+    assert fresh.reason.startswith("resonance 0.900 reaches the threshold 0.500, but the promise on drafts")
     for judgement in (regenerated(before=BROKE), bridged(before=BROKE)):
         assert (judgement.decision.verdict, judgement.decision.rule) == (Verdict.WITHHELD, "ledger.healed")
         assert judgement.row.healed == BROKE.healed

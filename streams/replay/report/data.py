@@ -166,7 +166,10 @@ def _add_final(data: RunData, stretch: Stretch, decision: Decision) -> None:
     _add_rule(data, decision)
     is_ready = outcome in READY_OUTCOMES
     for name, (ready, other) in data.parts.items():
-        (ready if is_ready else other).add(getattr(decision.parts, name))
+        value = getattr(decision.parts, name)
+        if name == "gain" and value is None and decision.healing is not None:
+            value = decision.healing.gain
+        (ready if is_ready else other).add(value)
     if decision.spoilt is not None:
         kind = decision.spoilt if decision.spoilt in data.spoilt or len(data.spoilt) < _MOST_KINDS else "other kinds"
         data.spoilt.setdefault(kind, Counter())[outcome] += 1

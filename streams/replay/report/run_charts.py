@@ -172,10 +172,10 @@ def registers(data: RunData) -> Chart | None:
     ]
     frame = layout(
         axis(tickformat=".0%", range=[0, 1], dtick=0.25),
-        axis(autorange="reversed", showgrid=False, ticklen=6, tickcolor="rgba(0,0,0,0)"),
+        axis(autorange="reversed", automargin=False, showgrid=False, ticklen=6, tickcolor="rgba(0,0,0,0)"),
         bargap=0.35,
         hovermode="closest",
-        margin={"l": 46, "r": 18, "t": 8, "b": 30},
+        margin={"l": 140, "r": 18, "t": 8, "b": 30},
     )
     return Chart(
         name="registers",
