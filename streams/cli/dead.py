@@ -111,7 +111,7 @@ async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:
 
 
 def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int) -> Choice:
-    sources = named if named else [agent.reads for agent in AGENTS]
+    sources = named or [agent.reads for agent in AGENTS]
     when = None if since is None else _when(since, datetime.now(UTC))
     return Choice(tuple(kafka.topic(dead_topic(source)) for source in sources), when, reason, most)
 
