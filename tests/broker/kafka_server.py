@@ -95,11 +95,14 @@ class JavaBroker:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
+        if asyncio.run(_answers(self.bootstrap)):
+            raise BrokerError(f"somebody else's Kafka answers at {self.bootstrap}; choose another port")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._java, "kafka.Kafka", str(self._properties)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         wait_until_up(self.bootstrap, self._check_alive)
+        self._check_alive()
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

@@ -65,6 +65,15 @@ def test_a_closed_broker_leaves_no_process(tmp_path: Path) -> None:
         os.kill(pid, 0)
 
 
+def test_a_port_that_is_taken_is_told(broker: Broker, tmp_path: Path) -> None:
+    if not isinstance(broker, JavaBroker):
+        pytest.skip("an engine tells it itself")
+    other = JavaBroker(tmp_path, kafka_server.jars_of_kafka(), int(broker.bootstrap.rsplit(":", 1)[1]))
+    with pytest.raises(BrokerError, match="somebody else's Kafka answers"):
+        other.start()
+    asyncio.run(_create(broker.bootstrap, "still-there"))
+
+
 def test_a_given_broker_is_taken_and_never_ended(tmp_path: Path) -> None:
     one = find_broker(tmp_path, environment={"KAFKA_BOOTSTRAP_SERVERS": "somewhere:9092"})
     assert isinstance(one, GivenBroker)
