@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
 from streams.kafka.partition import Limits, PartitionRunner
-from streams.kafka.patience import until_reached
+from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Group, Place, Received, Rows
 from streams.kafka.restore import restore
 from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
 
 _log = structlog.get_logger(__name__)
+# So often in a row without a batch that was committed; then it is not Kafka that is away.
+_STARTS_OVER = 5
+_LET_GO_SECONDS = 2.0
 
 
 class AssignmentError(Exception):
@@ -46,11 +49,14 @@ class Groups:
         self._groups = groups
         self._sending = sending
         self._limits = limits
-        self._fail = fail
+        self.fail = fail
         self._transactional = transactional
         self._runners: dict[Place, PartitionRunner] = {}
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self._places: set[Place] = set()
+        self._starts_over = 0
+        self._letting_go: set[asyncio.Task[None]] = set()
 
     @property
     def runners(self) -> Sequence[PartitionRunner]:
@@ -69,10 +75,8 @@ class Groups:
 
     def assign(self, places: Iterable[Place]) -> None:
         """Begin to own partitions, in the background: a group's heartbeat waits until its callback returns."""
-        self.epoch += 1
-        mine = {place for place in places if place.topic in self.topics}
-        self._starting = asyncio.create_task(self._start(mine), name="start-partitions")
-        self._starting.add_done_callback(self._started)
+        self._places = {place for place in places if place.topic in self.topics}
+        self._begin(self._start(self._places))
 
     async def ready(self) -> None:
         """Wait until offsets may be read."""
@@ -105,6 +109,43 @@ class Groups:
         except TimeoutError:
             return
 
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self.epoch += 1
+        self._starting = asyncio.create_task(work, name="start-partitions")
+        self._starting.add_done_callback(self._started)
+
+    def _runner_failed(self, error: BaseException) -> None:
+        if not self.restored:
+            # Others that failed of the same cause; they are being dropped.
+            return
+        if any(runner.committed for runner in self.runners):
+            self._starts_over = 0
+        if self.draining or not may_pass(error) or self._starts_over >= _STARTS_OVER:
+            self.fail(error)
+            return
+        self._starts_over += 1
+        _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
+        runners, self._runners = self.runners, {}
+        self._begin(self._start_over(runners))
+
+    async def _start_over(self, runners: Sequence[PartitionRunner]) -> None:
+        await self._let_go(runner.abandon() for runner in runners)
+        await self._start(self._places)
+
+    async def _let_go(self, work: Iterable[Coroutine[None, None, None]]) -> None:
+        """Wait a little for outboxes to close; one that cannot is fenced by the next owner of its name."""
+        tasks = [asyncio.create_task(one) for one in work]
+        self._letting_go.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._let_go_done)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LET_GO_SECONDS)
+
+    def _let_go_done(self, task: asyncio.Task[None]) -> None:
+        self._letting_go.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.debug("outbox_closed_hard", error=repr(task.exception()))
+
     async def _start(self, places: set[Place]) -> None:
         began = time.monotonic()
         runners = {place: runner for runner, owned in self._new_runners(places).items() for place in owned}
@@ -115,7 +156,7 @@ class Groups:
                 await until_reached("fencing", runner.outbox.start, lambda: False)
             count = await self._restore(runners)
         except BaseException:
-            await asyncio.gather(*(outbox.stop() for outbox in started), return_exceptions=True)
+            await self._let_go(outbox.stop() for outbox in started)
             raise
         self._runners = runners
         for runner in self.runners:
@@ -153,7 +194,9 @@ class Groups:
                         "see `scenestream topics check`"
                     )
                 outbox = self._new_outbox(group, number)
-                runners[PartitionRunner(group, number, outbox, self._limits, self._room.set, self._fail)] = owned
+                runners[PartitionRunner(group, number, outbox, self._limits, self._room.set, self._runner_failed)] = (
+                    owned
+                )
         return runners
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:
@@ -164,7 +207,7 @@ class Groups:
     def _started(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._fail(error)
+            self.fail(error)
 
 
 async def _no_commit(offsets: Mapping[Place, int]) -> None:

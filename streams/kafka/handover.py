@@ -27,105 +27,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import aiokafka
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from yarl import URL
 
 from streams.kafka.groups import Groups
-from streams.kafka.patience import until_reached
+from streams.kafka.membership import ConsumerThread, Membership
+from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Place
 
 _POLL_WHILE_FULL_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """How the consumer reaches Kafka and joins its group."""
-
-    options: Mapping[str, object]
-    group_id: str
-    instance_id: str | None
-    session_timeout_ms: int
-    rebalance_timeout_ms: int
-    max_poll_records: int
-    max_fetch_bytes: int
-    fetch_wait_ms: int
-
-
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread in which aiokafka's consumer lives."""
-
-    consumer: Consumer
-
-    async def on_start(self) -> None:
-        """Start the consumer; while Kafka is away, try again."""
-        await super(driver.AIOKafkaConsumerThread, self).on_start()
-
-        async def attempt() -> None:
-            self._consumer = self._create_consumer(loop=self.thread_loop)
-            try:
-                await self._consumer.start()
-            except BaseException:
-                await self._consumer.stop()
-                raise
-
-        self.time_started = asyncio.get_running_loop().time()
-        await until_reached("consumer", attempt, lambda: self.should_stop)
-
-    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
-        """Return a consumer that reads committed records only, joined as `Membership` says."""
-        self._assignor = self.app.assignor
-        membership = self.consumer.membership
-        return aiokafka.AIOKafkaConsumer(
-            **membership.options,
-            client_id=self.app.conf.broker_client_id,
-            group_id=membership.group_id,
-            group_instance_id=membership.instance_id,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_poll_records=membership.max_poll_records,
-            max_partition_fetch_bytes=membership.max_fetch_bytes,
-            fetch_max_wait_ms=membership.fetch_wait_ms,
-            session_timeout_ms=membership.session_timeout_ms,
-            heartbeat_interval_ms=membership.session_timeout_ms // 3,
-            rebalance_timeout_ms=membership.rebalance_timeout_ms,
-            # A worker that is busy or has nothing to do still polls; one that hangs is the watchdog's business.
-            max_poll_interval_ms=max(300_000, membership.rebalance_timeout_ms),
-        )
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every partition that is handed over to its committed offset, or to its beginning where there is none."""
-        offsets: Mapping[TP, int] = await self.call_thread(self._seek)
-        return offsets
-
-    async def _seek(self) -> Mapping[TP, int]:
-        consumer = self._ensure_consumer()
-        mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
-        offsets = dict(zip(mine, await asyncio.gather(*(consumer.committed(tp) for tp in mine)), strict=True))
-        for tp, offset in offsets.items():
-            if offset is not None:
-                consumer.seek(tp, offset)
-        fresh = [tp for tp, offset in offsets.items() if offset is None]
-        if fresh:
-            await consumer.seek_to_beginning(*fresh)
-        return offsets
-
-    async def on_thread_stop(self) -> None:
-        """Leave the group and stop."""
-        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
-            # aiokafka's coordinator leaves its group when it is closed, unless it knows of an instance id.
-            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
-        await super().on_thread_stop()
-
-    def verify_event_path(self, now: float, tp: TP) -> None:
-        """Say nothing: Faust would look for streams that take part, and there are none."""
+_AWAY_SECONDS = 0.5
 
 
 class Consumer(driver.Consumer):
@@ -136,7 +51,7 @@ class Consumer(driver.Consumer):
     def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own arguments
         self.groups = transport.groups
         self.membership = transport.membership
-        self._must_seek = False
+        self._sought_epoch = -1
         super().__init__(transport, *args, **kwargs)
         self.groups.commit = self._commit_places
 
@@ -156,8 +71,10 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Read the committed offsets, when it is time to."""
+        epoch = self.groups.epoch
         await self.groups.ready()
         await super().perform_seek()
+        self._sought_epoch = epoch
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Tell Faust's recovery that there is nothing to restore."""
@@ -168,33 +85,49 @@ class Consumer(driver.Consumer):
         return False
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's own signature
-        """Poll once; hand over what is handled in batches, yield the rest."""
+        """Poll once; hand over what is handled in batches, yield the rest.
+
+        Faust restarts nothing when this raises, and the worker would look alive: an error ends the process.
+        """
+        rest: Mapping[TP, Any] = {}
+        try:
+            rest = await self._poll(timeout)
+        except self.consumer_stopped_errors:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to whoever ends the process
+            if may_pass(error):
+                await self.sleep(_AWAY_SECONDS)
+            else:
+                self.groups.fail(error)
+        for tp, record in self.scheduler.iterate(rest):
+            yield tp, self._to_message(tp, record)
+
+    async def _poll(self, timeout_seconds: float) -> Mapping[TP, Any]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
-        if self._must_seek:
-            self._must_seek = False
+        if self._sought_epoch != self.groups.epoch:
+            # Partitions were begun again, or a poll was dropped: what was read and not committed is read again.
             await self.perform_seek()
         epoch = self.groups.epoch
         full = self.groups.full()
         wanted = {tp for tp in self._get_active_partitions() if Place(*tp) not in full}
         if not wanted:
-            await self.groups.wait_for_room(timeout)
-            return
-        records = await self._getmany(wanted, _POLL_WHILE_FULL_SECONDS if full else timeout)
+            await self.groups.wait_for_room(timeout_seconds)
+            return {}
+        records = await self._getmany(wanted, _POLL_WHILE_FULL_SECONDS if full else timeout_seconds)
         if self.should_stop or not records:
-            return
+            return {}
         if epoch != self.groups.epoch or not self.flow_active:
-            # Partitions moved while the poll was under way: its records may be of before, so they are read again.
-            self._must_seek = True
-            return
+            # Partitions moved while the poll was under way: its records may be of before.
+            self._sought_epoch = -1
+            return {}
         rest = {}
         for tp, batch in records.items():
             if tp.topic in self.groups.topics:
                 self.groups.put(Place(tp.topic, tp.partition), batch)
             else:
                 rest[tp] = batch
-        for tp, record in self.scheduler.iterate(rest):
-            yield tp, self._to_message(tp, record)
+        return rest
 
     async def on_stop(self) -> None:
         """Finish the batches in flight, commit them and let go."""

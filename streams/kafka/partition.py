@@ -52,6 +52,7 @@ class PartitionRunner:
         self.number = number
         self.outbox = outbox
         self.progressed_at_seconds = time.monotonic()
+        self.committed = 0
         self.next_offsets: dict[Place, int] = {}
         self._limits = limits
         self._on_room = on_room
@@ -82,6 +83,7 @@ class PartitionRunner:
             return
         if self._open_records == 0:
             self.progressed_at_seconds = time.monotonic()
+        self.committed = 0
         self.next_offsets[place] = new[-1].offset + 1
         self._waiting[place].extend(new)
         self._open_records += len(new)
@@ -102,6 +104,14 @@ class PartitionRunner:
         async with self._busy:
             for task in self._tasks:
                 task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.outbox.stop()
+
+    async def abandon(self) -> None:
+        """Drop everything at once: Kafka was away, and what became of the batch in flight is not known."""
+        for task in self._tasks:
+            task.remove_done_callback(self._ended)
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.outbox.stop()
 
@@ -142,6 +152,7 @@ class PartitionRunner:
         offsets: Mapping[Place, int] = {Place(records[0].topic, self.number): last + 1}
         await self.outbox.send(outputs, rows, offsets)
         self._open_records -= len(records)
+        self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()
 
     def _changed_rows(self) -> list[Outgoing]:

@@ -52,22 +52,20 @@ class TransactionalOutbox:
 
     def __init__(self, sending: Sending, name: str) -> None:
         self._sending = sending
-        self._producer = AIOKafkaProducer(
-            **sending.options,
-            transactional_id=name,
-            transaction_timeout_ms=sending.transaction_timeout_ms,
-            retry_backoff_ms=sending.retry_backoff_ms,
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=sending.max_request_bytes,
-        )
+        self._name = name
+        self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Fence the former owner; returns when its transaction is ended."""
-        await self._producer.start()
+        """Fence the former owner; returns when its transaction is ended. It may be tried again when it raises."""
+        self._producer = await _started(
+            self._sending,
+            transactional_id=self._name,
+            transaction_timeout_ms=self._sending.transaction_timeout_ms,
+        )
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send all in one transaction; raises when it is not certain to be committed."""
-        producer = self._producer
+        producer = _of(self._producer)
         await producer.begin_transaction()
         sent = await append(producer, [*outputs, *rows])
         await producer.send_offsets_to_transaction(_as_aiokafka(offsets), self._sending.group_id)
@@ -76,7 +74,8 @@ class TransactionalOutbox:
 
     async def stop(self) -> None:
         """Close the producer."""
-        await self._producer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
 
 
 class PlainOutbox:
@@ -87,31 +86,28 @@ class PlainOutbox:
     """
 
     def __init__(self, sending: Sending, commit: Commit) -> None:
+        self._sending = sending
         self._commit = commit
         self._committing: asyncio.Task[None] | None = None
-        self._producer = AIOKafkaProducer(
-            **sending.options,
-            enable_idempotence=True,
-            retry_backoff_ms=sending.retry_backoff_ms,
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=sending.max_request_bytes,
-        )
+        self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect; nobody is fenced."""
-        await self._producer.start()
+        self._producer = await _started(self._sending, enable_idempotence=True)
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send outputs, then rows, then begin to commit the offsets."""
-        await asyncio.gather(*await append(self._producer, outputs))
-        await asyncio.gather(*await append(self._producer, rows))
+        producer = _of(self._producer)
+        await asyncio.gather(*await append(producer, outputs))
+        await asyncio.gather(*await append(producer, rows))
         await self._committed()
         self._committing = asyncio.create_task(_awaited(self._commit(offsets)))
 
     async def stop(self) -> None:
         """Wait for the last commit and close the producer."""
         await self._committed()
-        await self._producer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
 
     async def _committed(self) -> None:
         committing, self._committing = self._committing, None
@@ -135,6 +131,28 @@ async def append(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> lis
     for (topic, partition), batch in batches.items():
         sent.append(await producer.send_batch(batch, topic, partition=partition))
     return sent
+
+
+async def _started(sending: Sending, **promise: object) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        **sending.options,
+        **promise,
+        retry_backoff_ms=sending.retry_backoff_ms,
+        max_batch_size=_BATCH_BYTES,
+        max_request_size=sending.max_request_bytes,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+def _of(producer: AIOKafkaProducer | None) -> AIOKafkaProducer:
+    if producer is None:
+        raise LookupError("an outbox was used before it was started")
+    return producer
 
 
 def _appended(batch: Any, record: Outgoing) -> bool:  # noqa: ANN401 - aiokafka's builder has no types

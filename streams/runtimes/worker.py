@@ -16,7 +16,8 @@ from schemas import topics
 from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
-from streams.kafka.handover import Membership, Transport
+from streams.kafka.handover import Transport
+from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.topics_admin import TopicError, look, specs
@@ -102,9 +103,14 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         fail,
         transactional=kafka.guarantee == "exactly_once",
     )
-    app.transport = Transport(
-        app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=lambda: check_topics(kafka)
-    )
+
+    async def check() -> None:
+        try:
+            await check_topics(kafka)
+        except TopicError as error:
+            fail(error)
+
+    app.transport = Transport(app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=check)
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
