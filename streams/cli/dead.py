@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from schemas.topics import dead_topic
 from streams.kafka.dead_letters import Letter, show_body, show_message
@@ -156,12 +154,16 @@ def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
 
 
 def _print(found: list[Letter], *, texts: bool) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in ("letter", "failed at", "stage", "reason", "sent back", "message"):
-        table.add_column(column)
+    if not found:
+        typer.echo("no dead letters")
+        return
+    rows = []
     for letter in found:
         facts = _facts(letter, texts=texts)
-        shown = (facts["letter"], facts["failed_at"], facts["stage"], facts["reason"], facts["redrives"])
-        table.add_row(*map(str, shown), str(facts["message"]))
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(table if found else "no dead letters")
+        rows.append([str(facts[name]) for name in ("letter", "failed_at", "stage", "reason", "redrives", "message")])
+    # Lines rather than a table: a name that was cut short could not be given to `dead show`.
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        shown = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False))
+        sent_back = f"  sent back {row[4]} times" if row[4] != "0" else ""
+        typer.echo(f"{shown.rstrip()}{sent_back}\n    {row[5]}")
