@@ -41,6 +41,7 @@ schemas: $(VENV)/.ready-dev ## Write the JSON Schemas and asyncapi.yaml again
 
 lock: $(UV) ## Pin all requirements again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra gpu --overrides requirements/gpu-overrides.txt pyproject.toml -o requirements/gpu.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev --extra train pyproject.toml -o requirements/train.txt
 
