@@ -69,9 +69,7 @@ class KafkaSettings(Frozen):
     instance_id: str | None = Field(
         default=None, description="static membership: the same for a worker before and after its restart"
     )
-    topic_prefix: str = Field(
-        default="", description="before every topic's name, so that pipelines can share Kafka"
-    )
+    topic_prefix: str = Field(default="", description="before every topic's name, so that pipelines can share Kafka")
     partitions: PositiveInt = Field(default=4, description="of every topic that is read with rows, the same for all")
     guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
     session_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
@@ -94,6 +92,7 @@ class KafkaSettings(Frozen):
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
     )
     max_request_bytes: PositiveInt = Field(default=16 * 2**20, description="the largest message that can be passed on")
+    max_fetch_bytes: PositiveInt = Field(default=2**20, description="fetched of a partition at once")
     patience_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=120.0, description="how long a replay waits for the next outcome before it gives up"
     )

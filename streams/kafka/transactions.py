@@ -20,13 +20,13 @@ _PARTITIONER = DefaultPartitioner()
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How producers send: how to reach Kafka, the group whose offsets they commit, timeouts, the largest request."""
+    """How producers send: how to reach Kafka, whose offsets they commit, timeouts, and what topics take at once."""
 
     options: Mapping[str, object]
     group_id: str
     transaction_timeout_ms: int
     retry_backoff_ms: int
-    max_request_bytes: int
+    max_batch_bytes: int
 
 
 class Outbox(Protocol):
@@ -138,8 +138,7 @@ async def _started(sending: Sending, **promise: object) -> AIOKafkaProducer:
         **sending.options,
         **promise,
         retry_backoff_ms=sending.retry_backoff_ms,
-        max_batch_size=_BATCH_BYTES,
-        max_request_size=sending.max_request_bytes,
+        max_batch_size=min(_BATCH_BYTES, sending.max_batch_bytes),
     )
     try:
         await producer.start()

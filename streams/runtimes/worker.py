@@ -32,6 +32,7 @@ from streams.stages.admit import Refusal
 from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
+_GROWS_BY_BYTES = 64 * 1024
 
 
 class _WebFirst(BootStrategy):
@@ -91,6 +92,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         name=kafka.topic,
         stamp=models_stamp(models),
         bury=_undertaker(kafka.group),
+        largest_bytes=_largest(kafka.topics.max_message_bytes),
     )
     groups = Groups(
         (
@@ -163,7 +165,7 @@ def _sending(kafka: KafkaSettings) -> Sending:
         group_id=kafka.group,
         transaction_timeout_ms=round(kafka.transaction_timeout_seconds * 1000),
         retry_backoff_ms=kafka.retry_backoff_ms,
-        max_request_bytes=kafka.max_request_bytes,
+        max_batch_bytes=kafka.topics.max_message_bytes,
     )
 
 
@@ -175,9 +177,14 @@ def _membership(kafka: KafkaSettings) -> Membership:
         session_timeout_ms=round(kafka.session_timeout_seconds * 1000),
         rebalance_timeout_ms=round(kafka.rebalance_timeout_seconds * 1000),
         max_poll_records=kafka.max_records,
-        max_fetch_bytes=kafka.max_request_bytes,
+        max_fetch_bytes=kafka.max_fetch_bytes,
         fetch_wait_ms=kafka.fetch_wait_ms,
     )
+
+
+def _largest(max_message_bytes: int) -> int:
+    """Return how large a scene may be so that its topic still takes it with an embedding, a lineage and a verdict."""
+    return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
 
 
 def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from schemas import topics
+from schemas.dead import DeadReason
 from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.names import Origin
@@ -43,13 +44,21 @@ class Desk:
     name: Callable[[str], str]
     stamp: str
     bury: Bury
+    # A larger scene would not be taken by the topics it goes on to.
+    largest_bytes: int
 
     async def read_scenes(self, records: Sequence[Received]) -> list[Encoded | Refusal]:
         """Return the scene of each record with the vectors of its texts, or why there is none."""
         terms = self.scorer.terms()
-        decoded = [wire.decode_scene(record.key, record.value, terms) for record in records]
+        decoded = [self._too_large(record) or wire.decode_scene(record.key, record.value, terms) for record in records]
         encoded = await self.encoder.ask(self.scorer.encode, [one for one in decoded if isinstance(one, Scene)])
         return _put_back(decoded, encoded)
+
+    def _too_large(self, record: Received) -> Refusal | None:
+        size = len(record.value or b"")
+        if size <= self.largest_bytes:
+            return None
+        return Refusal(DeadReason.TOO_LONG, f"the message is {size} bytes, and {self.largest_bytes} can be passed on")
 
     def send(
         self, record: Received, event: Scene | Decision, stage: Stage, outcome: str, verdict: Decision | None = None

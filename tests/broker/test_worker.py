@@ -66,6 +66,7 @@ async def _outputs_and_rows(pipeline: Pipeline) -> None:
                 (key, b"{not json"), (key, None),
                 (b"someone else", sent[0].model_dump_json(exclude_none=True).encode()),
                 (key, b'{"type": "feedback", "dialogue_id": "d", "turn": 1, "accepted": true}'),
+                (key, b'"' + b"x" * 1_020_000 + b'"'),
                 (None, b"\xff\xfe"), (key, b'{"version": 99, "type": "scene"}'),
             ]  # fmt: skip
             for at, value in bad:
