@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
-
-from fake_scorer import FakeScorer
 
 from schemas.decision import Decision
 from schemas.names import Origin
@@ -14,6 +14,9 @@ from schemas.sensitivity import Sensitivity
 from streams.kafka.wire import decode_scene
 from streams.stages import admit, resonance, rows
 from streams.stages.policy import Policy
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
+from fake_scorer import FakeScorer
 
 
 def rejudge(records: Iterable[Any], policy: Policy) -> tuple[list[Decision], dict[str, Sensitivity], int]:
