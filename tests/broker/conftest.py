@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 
 import pytest
 from kafka_server import Broker, BrokerError, find_broker, own_broker
+
+# Models that know nothing, and logs made by seed.
+sys.path.append(str(Path(__file__).parents[1] / "contract"))
 
 
 @contextmanager

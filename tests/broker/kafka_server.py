@@ -76,16 +76,21 @@ class GivenBroker:
 
 
 class JavaBroker:
-    """Kafka in KRaft mode as a child process; its data is in `folder`, which the caller clears away."""
+    """Kafka in KRaft mode as a child process; its data is in `folder`, which the caller clears away.
 
-    def __init__(self, folder: Path, jars: Path, port: int, *, heap_mb: int = 384) -> None:
+    `extra` are properties in place of those of a plain broker, or on top.
+    """
+
+    def __init__(
+        self, folder: Path, jars: Path, port: int, *, heap_mb: int = 384, extra: Mapping[str, str] | None = None
+    ) -> None:
         self.bootstrap = f"{_HOST}:{port}"
         self._folder = folder
         self._java = ["java", f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}/*"]
         self._properties = folder / "server.properties"
         self._log = folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-        settings = {**properties(_HOST, port, free_port()), "log.dirs": str(folder / "data")}
+        settings = {**properties(_HOST, port, free_port()), "log.dirs": str(folder / "data"), **(extra or {})}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         cluster = uuid.uuid4().hex[:22]
         self._run_tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))

@@ -13,7 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fake_scorer import FakeScorer
 from kafka_server import Broker
+from seeded_logs import log
 from typer.testing import CliRunner
 
 from schemas.scene import Scene
@@ -25,10 +27,6 @@ from streams.runtimes.lanes import Batching
 from streams.runtimes.lockstep import Outcome
 from streams.runtimes.remote import RemoteError, RemoteRuntime
 from streams.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
-from fake_scorer import FakeScorer
-from seeded_logs import log
 
 Start = Callable[[], subprocess.Popen[bytes]]
 
