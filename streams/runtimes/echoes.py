@@ -117,6 +117,10 @@ class Echoes:
         dead = where.model_copy(update={"detail": letter.failure.message})
         self._settle(entry, Outcome(entry.item, dead=dead))
 
+    def refused(self, entry: Entry, refusal: Refusal) -> None:
+        """Settle the open item of a key that could not even be sent."""
+        self._settle(entry, Outcome(entry.item, dead=entry.item.where.dead(refusal)))
+
     def _open(self, key: str) -> Entry | None:
         line = self._keys.get(key)
         return line[0] if line else None

@@ -17,8 +17,10 @@ from queue import SimpleQueue
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 
 from schemas import topics
+from schemas.dead import DeadReason
 from schemas.feedback import Feedback
 from streams.kafka import wire
 from streams.kafka.clients import client_options, connected, partitions_of
@@ -148,10 +150,16 @@ class RemoteRuntime:
             assert not isinstance(event, Refusal)  # noqa: S101 - those are never sent
             topic = topics.FEEDBACK if isinstance(event, Feedback) else topics.SCENES
             message = wire.encode(event, at=datetime.now(UTC))
-            sent = await producer.send(
-                self._kafka.topic(topic), message.value, key=message.key, headers=list(message.headers)
-            )
-            sent.add_done_callback(self._look_at)
+            try:
+                sent = await producer.send(
+                    self._kafka.topic(topic), message.value, key=message.key, headers=list(message.headers)
+                )
+            except MessageSizeTooLargeError:
+                most = self._kafka.topics.max_message_bytes
+                what = f"the message is over {most} bytes (SCENESTREAM_KAFKA__TOPICS__MAX_MESSAGE_BYTES)"
+                self._echoes.refused(entry, Refusal(DeadReason.TOO_LONG, what))
+            else:
+                sent.add_done_callback(self._look_at)
 
     def _look_at(self, sent: asyncio.Future[object]) -> None:
         if not sent.cancelled() and (error := sent.exception()) is not None:
@@ -224,10 +232,11 @@ class RemoteRuntime:
         )
 
     def _producer(self) -> AIOKafkaProducer:
-        # Idempotent: a retry must not send a turn twice.
+        # Idempotent, for a retry must not send a turn twice; what the topic would refuse must not be tried, for that
+        # breaks the sequence of such a producer.
         return AIOKafkaProducer(
             **client_options(self._kafka),
             enable_idempotence=True,
-            max_request_size=self._kafka.max_request_bytes,
+            max_request_size=self._kafka.topics.max_message_bytes,
             retry_backoff_ms=self._kafka.retry_backoff_ms,
         )

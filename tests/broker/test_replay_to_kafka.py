@@ -13,15 +13,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from builders import scene
 from fake_scorer import FakeScorer
 from kafka_server import Broker
 from seeded_logs import log
 from typer.testing import CliRunner
 
-from schemas.scene import Scene
+from schemas.dead import DeadReason
+from schemas.scene import Scene, Utterance
 from streams.cli import topics
 from streams.replay.digest import Digest
-from streams.replay.items import Item
+from streams.replay.items import Item, Where
 from streams.runtimes.embedded import EmbeddedRuntime
 from streams.runtimes.lanes import Batching
 from streams.runtimes.lockstep import Outcome
@@ -98,6 +100,19 @@ def test_two_workers_decide_the_same_as_one(worker: Start) -> None:
     worker()
     items = log(seed=6, scenes=120, users=9)
     assert remote(items)[0] == embedded(items)[0]
+
+
+@pytest.mark.parametrize("megabytes", [2, 20])
+def test_a_scene_that_is_too_large_costs_only_itself(worker: Start, megabytes: int) -> None:
+    worker()
+    large = tuple(Utterance(role="user", text="x" * 50_000) for _ in range(megabytes * 20))
+    events = [scene(1), scene(2, context=large), scene(3)]
+    items = [Item(Where("log.jsonl", line, b"{}"), event) for line, event in enumerate(events, 1)]
+    first, second, third = remote(items)[0]
+    assert first.decisions
+    assert third.decisions
+    assert second.dead is not None
+    assert second.dead.reason is DeadReason.TOO_LONG
 
 
 def test_without_a_worker_it_says_so(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
