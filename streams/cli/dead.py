@@ -105,7 +105,8 @@ def _settings() -> KafkaSettings:
 
 
 async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:
-    return [letter async for letter in letters(kafka, choice)]
+    found = [letter async for letter in letters(kafka, choice)]
+    return sorted(found, key=lambda letter: (letter.failure.failed_at, letter.place, letter.offset))
 
 
 def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int) -> Choice:
