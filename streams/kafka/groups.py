@@ -46,6 +46,8 @@ class Groups:
         self.commit: Commit = _no_commit
         self.epoch = 0
         self.draining = False
+        # When the consumer last came by for records.
+        self.polled_at_seconds = time.monotonic()
         self._groups = groups
         self._sending = sending
         self._limits = limits
@@ -79,9 +81,9 @@ class Groups:
         self._begin(self._start(self._places))
 
     async def ready(self) -> None:
-        """Wait until offsets may be read."""
-        if self._starting is not None:
-            await asyncio.shield(self._starting)
+        """Wait until offsets may be read; a beginning that is given up meanwhile gives way to the next."""
+        while self._starting is not None and not self._starting.done():
+            await asyncio.wait([self._starting])
 
     async def revoke(self) -> None:
         """Give all partitions up, once the batches in flight are committed."""
@@ -159,6 +161,7 @@ class Groups:
             await self._let_go(outbox.stop() for outbox in started)
             raise
         self._runners = runners
+        self.polled_at_seconds = time.monotonic()
         for runner in self.runners:
             runner.run()
         _log.info("restored", partitions=len(places), rows=count, seconds=round(time.monotonic() - began, 3))

@@ -26,6 +26,7 @@ of Faust or aiokafka is changed.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -108,6 +109,7 @@ class Consumer(driver.Consumer):
         if self._sought_epoch != self.groups.epoch:
             # Partitions were begun again, or a poll was dropped: what was read and not committed is read again.
             await self.perform_seek()
+        self.groups.polled_at_seconds = time.monotonic()
         epoch = self.groups.epoch
         full = self.groups.full()
         wanted = {tp for tp in self._get_active_partitions() if Place(*tp) not in full}

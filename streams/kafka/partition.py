@@ -163,7 +163,8 @@ class PartitionRunner:
 
     def _count_culprits(self, batch: Batch[Any]) -> None:
         for culprit in batch.culprits:
-            record, error = culprit.record, repr(culprit.error)
+            # What it says may quote the record, and users' words are not for logs.
+            record, error = culprit.record, type(culprit.error).__name__
             _log.error("poison", topic=record.topic, partition=self.number, offset=record.offset, error=error)
         self._culprits_in_a_row = 0 if batch.records else self._culprits_in_a_row + len(batch.culprits)
         if self._culprits_in_a_row >= _CULPRITS_IN_A_ROW:

@@ -23,7 +23,8 @@ from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
-from streams.runtimes.worker_agents import Desk, Resonance, Threshold, bridger, regenerator
+from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
+from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.scoring.port import Scorer
@@ -68,6 +69,7 @@ class Live:
     groups: Groups
     models: Mapping[str, str]
     threads: tuple[ModelThread, ...]
+    rows: TableRows
 
 
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
@@ -116,7 +118,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
-    return Live(app, groups, models, threads)
+    return Live(app, groups, models, threads, rows)
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
@@ -202,9 +204,3 @@ def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], 
         return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
 
     return put_aside
-
-
-def close(live: Live) -> None:
-    """End the model threads."""
-    for thread in live.threads:
-        thread.close()

@@ -3,78 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import structlog
+
 from schemas import topics
-from schemas.dead import DeadReason
-from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.names import Origin
 from schemas.scene import Scene, Wanted
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
 from streams.kafka.records import Handler, Outgoing, Received
-from streams.runtimes.worker_models import ModelThread
-from streams.runtimes.worker_rows import Note, TableRows
-from streams.scoring.port import Encoded, Scorer, Wish
+from streams.runtimes.worker_desk import Desk, put_back
+from streams.runtimes.worker_rows import Note
+from streams.scoring.port import Encoded, Wish
 from streams.stages import admit, bridge, regeneration, resonance, rows, threshold
 from streams.stages.admit import Refusal
-from streams.stages.policy import Policy
 from streams.stages.reading import Candidate, Reading, Rendering
 from streams.stages.wanting import want
-from streams.topology import Stage, goes_to
+from streams.topology import Stage
 
-Bury = Callable[[Received, Stage, Refusal | Exception], Outgoing]
-Answer = TypeVar("Answer")
+_log = structlog.get_logger(__name__)
 Healed = TypeVar("Healed", Rendering, tuple[Candidate, ...])
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every agent works with."""
-
-    scorer: Scorer
-    encoder: ModelThread
-    models: ModelThread
-    policy: Policy
-    rows: TableRows
-    # A topic's name in this cluster, the stamp of the models, and how dead letters are written.
-    name: Callable[[str], str]
-    stamp: str
-    bury: Bury
-    # A larger scene would not be taken by the topics it goes on to.
-    largest_bytes: int
-
-    async def read_scenes(self, records: Sequence[Received]) -> list[Encoded | Refusal]:
-        """Return the scene of each record with the vectors of its texts, or why there is none."""
-        terms = self.scorer.terms()
-        decoded = [self._too_large(record) or wire.decode_scene(record.key, record.value, terms) for record in records]
-        encoded = await self.encoder.ask(self.scorer.encode, [one for one in decoded if isinstance(one, Scene)])
-        return _put_back(decoded, encoded)
-
-    def _too_large(self, record: Received) -> Refusal | None:
-        size = len(record.value or b"")
-        if size <= self.largest_bytes:
-            return None
-        return Refusal(DeadReason.TOO_LONG, f"the message is {size} bytes, and {self.largest_bytes} can be passed on")
-
-    def send(
-        self, record: Received, event: Scene | Decision, stage: Stage, outcome: str, verdict: Decision | None = None
-    ) -> Outgoing:
-        """Return what goes on to where the map says; what comes back stays in its partition, where its row is."""
-        message = wire.encode(
-            event,
-            at=datetime.now(UTC),
-            stage=stage,
-            models=self.stamp,
-            passed=wire.passed(record.headers),
-            decision=verdict,
-        )
-        return Outgoing(
-            self.name(goes_to(stage, outcome)), message.key, message.value, message.headers, record.partition
-        )
 
 
 class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
@@ -92,7 +43,7 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
         scenes = await desk.read_scenes(records)
         encoded = [one for one in scenes if isinstance(one, Encoded)]
         readings = await desk.models.ask(desk.scorer.read, encoded)
-        return _put_back(scenes, list(zip(encoded, readings, strict=True)))
+        return put_back(scenes, list(zip(encoded, readings, strict=True)))
 
     def apply(
         self, records: Sequence[Received], prepared: Sequence[tuple[Encoded, Reading] | Refusal]
@@ -119,6 +70,17 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
         note = Note(scene.scene_id, self.stage, scene.attempt, datetime.now(UTC), wire.passed(record.headers))
         desk.rows.put(judged.row, note)
         verdict = judged.decision.verdict
+        _log.debug(
+            "decided",
+            dialogue_id=scene.dialogue_id,
+            scene_id=scene.scene_id,
+            attempt=scene.attempt,
+            verdict=verdict.value,
+            rule=judged.decision.rule,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
         if judged.onward is None:
             return desk.send(record, judged.decision, self.stage, verdict.value)
         wanted = want(scene, judged.row, verdict, desk.policy.gate.codes)
@@ -152,7 +114,7 @@ class Healing(Handler["tuple[Scene, Healed] | Refusal"]):
         scenes = await self._desk.read_scenes(records)
         encoded = [one for one in scenes if isinstance(one, Encoded)]
         healed = await self._desk.models.ask(self._ask, [self._wish(one) for one in encoded])
-        return _put_back(scenes, [(one.scene, answer) for one, answer in zip(encoded, healed, strict=True)])
+        return put_back(scenes, [(one.scene, answer) for one, answer in zip(encoded, healed, strict=True)])
 
     def apply(
         self, records: Sequence[Received], prepared: Sequence[tuple[Scene, Healed] | Refusal]
@@ -228,9 +190,3 @@ def bridger(desk: Desk) -> Healing[tuple[Candidate, ...]]:
         return bridge.bridge(scene, candidates, desk.policy.routes)
 
     return Healing(desk, topics.ANALOGUE, "bridge", desk.scorer.bridge, heal)
-
-
-def _put_back(asked: Sequence[object], answers: Sequence[Answer]) -> list[Answer | Refusal]:
-    """Return the answers in the place of what was asked; refusals stay where they are."""
-    waiting = iter(answers)
-    return [one if isinstance(one, Refusal) else next(waiting) for one in asked]

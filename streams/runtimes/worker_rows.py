@@ -55,6 +55,9 @@ class TableRows:
             raise RowError(f"the row of {key!r} on {self.changelog} cannot be read: {read.detail}")
         return read
 
+    def __len__(self) -> int:
+        return len(self._store)
+
     def put(self, row: Sensitivity, note: Note) -> None:
         """Keep `row` in the place of the one before; of a batch only the last row of a key is sent."""
         self._keep(row)

@@ -43,6 +43,12 @@ class Worker(faust.Worker):
         self._drain()
         super()._on_sigint()
 
+    def on_worker_shutdown(self) -> None:
+        """End the model threads: what they are asked now will not be committed."""
+        for thread in self._live.threads:
+            thread.close()
+        super().on_worker_shutdown()
+
     def _drain(self) -> None:
         self._live.groups.draining = True
         deadline = threading.Timer(self._drain_timeout_seconds, _overdue, (self._drain_timeout_seconds,))

@@ -32,6 +32,7 @@ def add_pages(live: Live, web: WebSettings) -> None:
         body: dict[str, Any] = {"ready": all(checks.values()), **checks}
         if "verbose" in request.query:
             body["models"] = dict(live.models)
+            body["rows"] = len(live.rows)
             body["partitions"] = {
                 f"{runner.group.name}-{runner.number}": runner.open_records for runner in live.groups.runners
             }
@@ -39,9 +40,14 @@ def add_pages(live: Live, web: WebSettings) -> None:
 
 
 def stalled_partitions(live: Live, limit_seconds: float) -> Mapping[str, float]:
-    """Return {partition: seconds} for those where records wait and none was committed for so long."""
+    """Return {partition: seconds} for those where records wait and none was committed for so long.
+
+    Where the consumer has not come by for records for so long, `poll` is among them.
+    """
     now = time.monotonic()
-    return {
+    unpolled = now - live.groups.polled_at_seconds
+    poll = {"poll": round(unpolled, 1)} if live.groups.restored and unpolled > limit_seconds else {}
+    return poll | {
         f"{runner.group.name}-{runner.number}": round(now - runner.progressed_at_seconds, 1)
         for runner in live.groups.runners
         if runner.open_records and now - runner.progressed_at_seconds > limit_seconds

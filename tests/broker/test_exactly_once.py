@@ -50,6 +50,10 @@ class Audience:
     def done(self) -> bool:
         return len(self.found) >= self._wanted
 
+    async def has_heard(self, share: float) -> None:
+        while len(self.found) < share * self._wanted:
+            await asyncio.sleep(0.02)
+
     async def listen(self, producer: AIOKafkaProducer) -> None:
         async with self._pipeline.follow() as consumer:
             while True:
@@ -68,12 +72,8 @@ class Audience:
 async def flow(producer: AIOKafkaProducer, pipeline: Pipeline, sent: Sequence[Scene], seconds: float) -> None:
     steps = 40
     for step in range(steps):
-        await pipeline.send(producer, sent[step::steps] if steps > len(sent) else _part(sent, step, steps))
+        await pipeline.send(producer, sent[len(sent) * step // steps : len(sent) * (step + 1) // steps])
         await asyncio.sleep(seconds / steps)
-
-
-def _part(sent: Sequence[Scene], step: int, steps: int) -> Sequence[Scene]:
-    return sent[len(sent) * step // steps : len(sent) * (step + 1) // steps]
 
 
 async def settled(pipeline: Pipeline, audience: Audience, seconds: float = 45.0) -> None:
@@ -145,9 +145,10 @@ async def _killed(pipeline: Pipeline) -> None:
         with pipeline.worker() as worker:
             await worker.until_ready()
             listening = asyncio.create_task(audience.listen(producer))
-            flowing = asyncio.create_task(flow(producer, pipeline, sent, 12.0))
-            for _ in range(2):
-                await asyncio.sleep(1.5 + rng.random())
+            flowing = asyncio.create_task(flow(producer, pipeline, sent, 8.0))
+            for share in (0.1, 0.5):
+                await audience.has_heard(share)
+                await asyncio.sleep(rng.random() / 4)
                 worker.kill()
                 assert not audience.done
                 worker.start()
@@ -172,7 +173,7 @@ async def _rebalanced(pipeline: Pipeline) -> None:
             one, two = (stack.enter_context(pipeline.worker("one")), pipeline.worker("two"))
             await one.until_ready()
             listening = asyncio.create_task(audience.listen(producer))
-            flowing = asyncio.create_task(flow(producer, pipeline, sent, 14.0))
+            flowing = asyncio.create_task(flow(producer, pipeline, sent, 9.0))
             await asyncio.sleep(2.0)
             stack.enter_context(two)
             await two.until_ready()

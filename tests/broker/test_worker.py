@@ -88,6 +88,7 @@ async def _outputs_and_rows(pipeline: Pipeline) -> None:
         status, told = worker.get("/readyz?verbose")
         assert status == 200
         assert told["models"] == {"fake": "0" * 64}
+        assert told["rows"] == len(rows)
         assert worker.events("worker_starts")[0]["models"] == {"fake": "0" * 64}
         assert worker.get("/livez")[0] == 200
         assert worker.get("/table/")[0] == 404
