@@ -45,14 +45,15 @@ class Audience:
         self.labels = 0
         self._pipeline = pipeline
         self._wanted = wanted
+        self._news = asyncio.Condition()
 
     @property
     def done(self) -> bool:
         return len(self.found) >= self._wanted
 
     async def has_heard(self, share: float) -> None:
-        while len(self.found) < share * self._wanted:
-            await asyncio.sleep(0.02)
+        async with self._news:
+            await self._news.wait_for(lambda: len(self.found) >= share * self._wanted)
 
     async def listen(self, producer: AIOKafkaProducer) -> None:
         async with self._pipeline.follow() as consumer:
@@ -67,6 +68,8 @@ class Audience:
                     ]
                     self.labels += len(labels)
                     await self._pipeline.send(producer, labels)
+                async with self._news:
+                    self._news.notify_all()
 
 
 async def flow(producer: AIOKafkaProducer, pipeline: Pipeline, sent: Sequence[Scene], seconds: float) -> None:
