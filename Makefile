@@ -7,9 +7,10 @@ DATA ?= ../shared/data
 DEMO_OUT ?= runs/demo
 DEMO_MEMORY ?= runs/memory
 DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.jsonl sceny_ru.jsonl)
+LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench models lock readme schemas clean
+.PHONY: help demo demo-live kafka test check bench models lock readme schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,6 +19,13 @@ demo: $(VENV)/.ready-run ## Replay the example logs and say where the report is
 	$(BIN)/scenestream models build
 	$(BIN)/scenestream memory build examples/mornings.jsonl --texts --out $(DEMO_MEMORY)
 	$(BIN)/scenestream replay $(DEMO_LOGS) --memory $(DEMO_MEMORY) --out $(DEMO_OUT)
+
+demo-live: $(VENV)/.ready-dev ## The same through a real Kafka: broker, topics, worker, replay
+	$(BIN)/scenestream models build
+	$(BIN)/python tests/broker/demo_live.py $(LIVE_OUT)
+
+kafka: $(VENV)/.ready-dev ## Start a Kafka broker on this machine (PORT=9092)
+	$(BIN)/python -m tests.broker.kafka_server --port $(or $(PORT),9092)
 
 test: $(VENV)/.ready-dev ## Run all tests
 	$(BIN)/scenestream models build
@@ -44,6 +52,8 @@ readme: $(VENV)/.ready-dev ## Fill the README's generated blocks again
 
 lock: $(UV) ## Pin all requirements again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra gpu --overrides requirements/gpu-overrides.txt pyproject.toml -o requirements/gpu.txt
+	echo "setuptools>=77" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 - -o requirements/build.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev --extra train pyproject.toml -o requirements/train.txt
 

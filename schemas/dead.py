@@ -27,6 +27,9 @@ class DeadReason(StrEnum):
     DUPLICATE = "duplicate"
     OUT_OF_ORDER = "out_of_order"
     UNKNOWN_SCENE = "unknown_scene"
+    NO_VALUE = "no_value"
+    WRONG_KEY = "wrong_key"
+    POISON = "poison"
 
 
 class DeadLetter(Event):

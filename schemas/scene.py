@@ -55,6 +55,13 @@ class Healing(Frozen):
     nearest_reply: str | None = None
 
 
+class Wanted(Frozen):
+    """What the listener's row wanted of a healing when the scene was judged."""
+
+    register: Register | None = Field(default=None, description="The voice to hold it in; none: as the scene has it.")
+    codes: Annotated[int, Field(ge=1, le=MAX_CODES)]
+
+
 class Step(Frozen):
     """One hop of a scene's life, as its lineage keeps it."""
 
@@ -87,6 +94,7 @@ class Scene(Event):
     spoilt: str | None = Field(default=None, description="How a replay spoilt the draft, where it did.")
     healing: Healing | None = None
     lineage: tuple[Step, ...] = ()
+    wanted: Wanted | None = Field(default=None, description="Set on the way to be healed, gone on the way back.")
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic_settings
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Frozen
@@ -55,6 +55,86 @@ class ReplaySettings(Frozen):
     )
 
 
+class TopicSettings(Frozen):
+    """How `scenestream topics create` makes topics, and what `check` asks of them."""
+
+    replication: PositiveInt = 1
+    min_insync_replicas: PositiveInt = 1
+    retention_hours: PositiveInt = 168
+    dead_retention_hours: PositiveInt = Field(default=720, description="dead letters wait for a person")
+    max_message_bytes: Annotated[int, Field(ge=64 * 1024)] = Field(
+        default=2**20, description="of every topic but the dead ones, which take a little more"
+    )
+    max_redrives: PositiveInt = Field(default=3, description="how often a dead letter may be sent back")
+
+
+class KafkaSettings(Frozen):
+    """Where Kafka is, how the worker joins it, and what it promises."""
+
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, with commas between several")
+    group: Annotated[str, Field(min_length=1)] = Field(
+        default="scenestream", description="consumer group, and the first part of transactional ids"
+    )
+    instance_id: str | None = Field(
+        default=None, description="static membership: the same for a worker before and after its restart"
+    )
+    topic_prefix: str = Field(default="", description="before every topic's name, so that pipelines can share Kafka")
+    partitions: PositiveInt = Field(default=4, description="of every topic that is read with rows, the same for all")
+    guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    session_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=6.0, description="a worker that is silent for so long loses its partitions"
+    )
+    rebalance_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=30.0, description="how long workers have to finish their batches when partitions move"
+    )
+    transaction_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=10.0, description="Kafka aborts a transaction that is open for longer"
+    )
+    restore_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=300.0, description="how long the rows may take to be restored"
+    )
+    drain_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=15.0, description="how long a worker told to stop may take to finish, commit and leave"
+    )
+    max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
+    max_buffered: PositiveInt = Field(
+        default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
+    )
+    max_request_bytes: PositiveInt = Field(default=16 * 2**20, description="the largest message that can be passed on")
+    max_fetch_bytes: PositiveInt = Field(default=2**20, description="fetched of a partition at once")
+    patience_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=120.0, description="how long a replay waits for the next outcome before it gives up"
+    )
+    fetch_wait_ms: PositiveInt = Field(default=100, description="how long Kafka holds a fetch that finds nothing")
+    retry_backoff_ms: PositiveInt = Field(
+        default=5, description="Kafka 4 answers a transaction's first write to a partition with a retriable error"
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = Field(default=None, description="whom to trust, where not the system's authorities")
+    ssl_cert_file: Path | None = Field(default=None, description="the worker's own certificate, for mutual TLS")
+    ssl_key_file: Path | None = None
+    ssl_key_password: SecretStr | None = None
+    topics: TopicSettings = TopicSettings()
+
+    def topic(self, name: str) -> str:
+        """Return what a topic of the map is called in this cluster."""
+        return self.topic_prefix + name
+
+
+class WebSettings(Frozen):
+    """The worker's own web server: /livez, /readyz and Faust's pages."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 6066
+    stalled_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=60.0, description="/livez fails where records of a partition have waited for so long without progress"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -70,6 +150,8 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     routes: Routes = Routes()
     replay: ReplaySettings = ReplaySettings()
+    kafka: KafkaSettings = KafkaSettings()
+    web: WebSettings = WebSettings()
     memory: Path | None = Field(default=None, description="the folder of a memory base")
     priors: Path | None = Field(default=None, description="a file written by `scenestream priors fold`")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

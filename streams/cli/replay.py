@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,18 @@ from streams.replay.spoil import Spoiling, spoil_items
 from streams.runtimes.embedded import EmbeddedRuntime
 from streams.runtimes.lanes import Batching
 from streams.runtimes.lockstep import Outcome
+from streams.runtimes.remote import RemoteRuntime
+from streams.scoring.scorer import ModelScorer
+from streams.settings import Settings
+from streams.stages.policy import Policy
+
+
+class Target(StrEnum):
+    """Where a log is decided."""
+
+    EMBEDDED = "embedded"
+    KAFKA = "kafka"
+
 
 Logs = Annotated[
     list[str],
@@ -41,6 +54,7 @@ Spoil = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Which drafts are spoilt, and how.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Where = Annotated[Target, typer.Option("--target", help="Decide in this process, or send to workers on Kafka.")]
 Quiet = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 NoTexts = Annotated[bool, typer.Option("--no-texts", help="Keep no words of the dialogues in the run's directory.")]
 
@@ -53,6 +67,7 @@ def replay(
     memory: Memory = None,
     spoil: Spoil = None,
     seed: Seed = 0,
+    target: Where = Target.EMBEDDED,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
     no_progress: Quiet = False,  # noqa: FBT002 - as as_json
     no_texts: NoTexts = False,  # noqa: FBT002 - as as_json
@@ -75,8 +90,7 @@ def replay(
         items = (item.without_words() for item in items)
     if spoiling is not None:
         items = spoil_items(items, spoiling)
-    batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
-    runtime = EmbeddedRuntime(scorer, policy, batching)
+    runtime = _runtime(target, settings, scorer, policy)
     started = time.perf_counter()
     interrupted = False
     trials: list[Trial] = []
@@ -94,6 +108,7 @@ def replay(
             "stages": runtime.timings.summary(),
             "models": scorer.describe(),
             "logs": [STDIN if log == STDIN else Path(log).name for log in logs],
+            "target": target.value,
             "spoil": spoil,
             "controls": hold_against_controls(trials, scorer.suite, seed),
             "seed": seed,
@@ -114,8 +129,21 @@ def replay(
         raise typer.Exit(130)
 
 
+def _runtime(
+    target: Target, settings: Settings, scorer: ModelScorer, policy: Policy
+) -> EmbeddedRuntime | RemoteRuntime:
+    if target is Target.KAFKA:
+        return RemoteRuntime(settings.kafka, settings.replay.open_scenes)
+    batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
+    return EmbeddedRuntime(scorer, policy, batching)
+
+
 def _run(
-    runtime: EmbeddedRuntime, items: Iterator[Item], writer: RunWriter, trials: list[Trial], progress: Progress
+    runtime: EmbeddedRuntime | RemoteRuntime,
+    items: Iterator[Item],
+    writer: RunWriter,
+    trials: list[Trial],
+    progress: Progress,
 ) -> None:
     task = progress.tasks[0].id
     outcomes = runtime.run(items)

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field, replace
 from schemas.dead import DeadLetter
 from schemas.decision import Decision
 from schemas.feedback import Feedback
-from schemas.names import Origin
+from schemas.names import Origin, Verdict
 from schemas.scene import Scene
 from streams.replay.items import Item
 from streams.runtimes.rows import RowStore
 from streams.runtimes.timings import Timings
 from streams.scoring.port import Encoded, Wish
-from streams.stages import admit, bridge, preferences, regeneration, resonance, rows, threshold
+from streams.stages import admit, bridge, regeneration, resonance, rows, threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
 from streams.stages.reading import Candidate, Reading, Rendering
 from streams.stages.threshold import Outcome as FeedbackOutcome
+from streams.stages.wanting import want
 from streams.topology import Stage, goes_to, reader_of
 
 
@@ -92,10 +93,9 @@ class Lockstep:
         """Return what the key's row wishes of the models for a scene to be healed."""
         encoded = entry.scene()
         scene = encoded.scene
-        row = self.rows.get(scene.key)
-        codes = preferences.codes_wanted(row, rows.dialogue_of(row, scene.dialogue_id), self._policy.gate.codes)
-        register = regeneration.choose_register(scene, row) if stage == "regeneration" else scene.register
-        return Wish(encoded, register, codes)
+        verdict = Verdict.REGENERATE if stage == "regeneration" else Verdict.ANALOGUE
+        wanted = want(scene, self.rows.get(scene.key), verdict, self._policy.gate.codes)
+        return Wish(encoded, wanted.register, wanted.codes)
 
     def _advance(self, key: str) -> None:
         line = self._keys[key]

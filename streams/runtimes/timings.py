@@ -24,7 +24,10 @@ class Timings:
         """Time a call of stage `name` that handles so many scenes."""
         start = time.perf_counter()
         yield
-        elapsed_ms = (time.perf_counter() - start) * 1000
+        self.add(name, (time.perf_counter() - start) * 1000, scenes)
+
+    def add(self, name: str, elapsed_ms: float, scenes: int = 1) -> None:
+        """Count what took so long elsewhere."""
         number = max(0, math.ceil(math.log(max(elapsed_ms, _SMALLEST_MS) / _SMALLEST_MS, _WIDTH)))
         self._bins.setdefault(name, Counter())[number] += 1
         self._counts[name] += scenes

@@ -39,6 +39,9 @@ REMEDIES: Mapping[DeadReason, str] = {
     DeadReason.DUPLICATE: "send each turn of a dialogue once",
     DeadReason.OUT_OF_ORDER: "send a dialogue's turns in rising order",
     DeadReason.UNKNOWN_SCENE: "send feedback after its scene, with the dialogue_id, turn and user_id of the decision",
+    DeadReason.NO_VALUE: "send an event; a message without a value deletes nothing here",
+    DeadReason.WRONG_KEY: "key each message by its user_id, or by its dialogue_id where there is no user",
+    DeadReason.POISON: "a stage failed on it; see __dlq.errors.message, mend the cause, then redrive",
 }
 
 

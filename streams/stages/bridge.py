@@ -73,5 +73,6 @@ def bridge(scene: Scene, candidates: Sequence[Candidate], routes: Routes) -> Sce
             "chain": best.chain,
             "healing": healing,
             "lineage": (*scene.lineage, step),
+            "wanted": None,
         }
     )

@@ -42,5 +42,6 @@ def regenerate(scene: Scene, rendering: Rendering) -> Scene:
             "register": rendering.register,
             "healing": healing,
             "lineage": (*scene.lineage, step),
+            "wanted": None,
         }
     )

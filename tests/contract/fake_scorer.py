@@ -73,7 +73,7 @@ def _read(scene: Scene) -> Reading:
         p_form=chance("form", about) if scene.origin is Origin.FRESH else None,
         chain=scene.chain or _chain(about, 3),
         parts=Parts(intent=intent, fidelity=chance("fit", about), field=chance("field", about), density=3.0),
-        voice=REGISTERS[int(chance("voice", about) * 4)],
+        voice=REGISTERS[int(chance("voice", about) * 4) % 4],
         embedding=np.array([chance(about, axis) for axis in range(DIMENSIONS)], np.float32),
         cut=False,
     )

@@ -1,0 +1,170 @@
+"""`scenestream dead`: look at dead letters and send them back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from schemas.topics import dead_topic
+from streams.kafka.dead_letters import Letter, show_body, show_message
+from streams.kafka.graveyard import Choice, letter_at, letters, redrive
+from streams.logs import configure
+from streams.settings import KafkaSettings, Settings
+from streams.topology import AGENTS
+
+app = typer.Typer(help="Look at dead letters, and send them back.", no_args_is_help=True)
+
+Topic = Annotated[
+    list[str] | None,
+    typer.Option("--topic", metavar="TOPIC", help="Where they came from, e.g. scenes; all by default."),
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="WHEN", help="Failed since: 90m, 2h, 3d or 2026-03-01T12:00.")
+]
+Reason = Annotated[str | None, typer.Option("--reason", help="Failed for this, e.g. unknown_code or ValueError.")]
+Most = Annotated[int, typer.Option("--max", min=1, help="So many at most.")]
+Texts = Annotated[bool, typer.Option("--texts", help="Show what was said; without it words are counted, not shown.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent back, and send nothing.")]
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@app.command("list")
+def list_letters(
+    topic: Topic = None,
+    since: Since = None,
+    reason: Reason = None,
+    most: Most = 100,
+    texts: Texts = False,  # noqa: FBT002 - a flag of the command line
+    as_json: AsJson = False,  # noqa: FBT002 - as texts
+) -> None:
+    """List the dead letters that were not sent back."""
+    kafka = _settings()
+    found = asyncio.run(_collect(kafka, _choice(kafka, topic, since, reason, most)))
+    if as_json:
+        for letter in found:
+            typer.echo(json.dumps(_facts(letter, texts=texts), ensure_ascii=False))
+        return
+    _print(found, texts=texts)
+
+
+@app.command("show")
+def show_letter(
+    place: Annotated[str, typer.Argument(metavar="TOPIC:PARTITION:OFFSET", help="As `dead list` names it.")],
+    texts: Texts = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Show one dead letter: where it was, why it died, its headers and its body."""
+    topic, partition, offset = _place(place)
+    letter = asyncio.run(letter_at(_settings(), topic, partition, offset))
+    if letter is None:
+        typer.echo(f"no dead letter at {place}; `scenestream dead list` names those that are there", err=True)
+        raise typer.Exit(1)
+    for name, value in _facts(letter, texts=texts).items():
+        typer.echo(f"{name}: {value}")
+    for name, header in letter.headers:
+        typer.echo(
+            f"header {name}: {header.decode('utf-8', 'backslashreplace') if _plain(name, texts) else '<hidden>'}"
+        )
+    typer.echo(show_body(letter.value, texts=texts))
+
+
+@app.command("redrive")
+def redrive_letters(
+    topic: Topic = None,
+    since: Since = None,
+    reason: Reason = None,
+    most: Most = 100,
+    dry_run: DryRun = False,  # noqa: FBT002 - a flag of the command line
+) -> None:
+    """Send dead letters back to where they came from, with their key, bytes and headers.
+
+    Exit 1 where some were held back because they came back dead too often.
+    """
+    kafka = _settings()
+    found = asyncio.run(_collect(kafka, _choice(kafka, topic, since, reason, most)))
+    back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
+    if not dry_run and back:
+        asyncio.run(redrive(kafka, back))
+    _print(back, texts=False)
+    typer.echo(f"{len(back)} dead letters {'would be' if dry_run else 'were'} sent back")
+    if len(back) < len(found):
+        held = len(found) - len(back)
+        typer.echo(f"{held} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)
+        raise typer.Exit(1)
+
+
+def _settings() -> KafkaSettings:
+    settings = Settings()
+    configure(settings.log_level, settings.log_format)
+    return settings.kafka
+
+
+async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:
+    found = [letter async for letter in letters(kafka, choice)]
+    return sorted(found, key=lambda letter: (letter.failure.failed_at, letter.place, letter.offset))
+
+
+def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int) -> Choice:
+    sources = named or [agent.reads for agent in AGENTS]
+    when = None if since is None else _when(since, datetime.now(UTC))
+    return Choice(tuple(kafka.topic(dead_topic(source)) for source in sources), when, reason, most)
+
+
+def _when(text: str, now: datetime) -> datetime:
+    ago = re.fullmatch(r"(\d+)([smhd])", text)
+    if ago is not None:
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("say 90m, 2h, 3d or 2026-03-01T12:00", param_hint="--since") from error
+    return when if when.tzinfo is not None else when.astimezone()
+
+
+def _place(text: str) -> tuple[str, int, int]:
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
+        raise typer.BadParameter("name it as `dead list` does, e.g. scenes.dead:0:17")
+    return parts[0], int(parts[1]), int(parts[2])
+
+
+def _plain(name: str, texts: bool) -> bool:  # noqa: FBT001 - as the option
+    return texts or name.startswith(("ce_", "trace", "redrive.", "content-type"))
+
+
+def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
+    failure = letter.failure
+    return {
+        "letter": letter.name,
+        "source": f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}",
+        "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+        "bytes": 0 if letter.value is None else len(letter.value),
+        "failed_at": failure.failed_at.isoformat(timespec="seconds"),
+        "group": failure.group,
+        "stage": failure.stage,
+        "reason": failure.exception,
+        "message": show_message(failure, texts=texts),
+        "deliveries": failure.delivery_count,
+        "redrives": letter.redrives,
+    }
+
+
+def _print(found: list[Letter], *, texts: bool) -> None:
+    if not found:
+        typer.echo("no dead letters")
+        return
+    rows = []
+    for letter in found:
+        facts = _facts(letter, texts=texts)
+        rows.append([str(facts[name]) for name in ("letter", "failed_at", "stage", "reason", "redrives", "message")])
+    # Lines rather than a table: a name that was cut short could not be given to `dead show`.
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        shown = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=False))
+        sent_back = f"  sent back {row[4]} times" if row[4] != "0" else ""
+        typer.echo(f"{shown.rstrip()}{sent_back}\n    {row[5]}")

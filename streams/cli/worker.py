@@ -1,0 +1,28 @@
+"""`scenestream worker`: the pipeline live, on Kafka."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streams.cli.wiring import load_settings, open_scorer
+from streams.runtimes.worker_run import run
+
+Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Of /livez and /readyz; 6066 by default.")]
+Instance = Annotated[
+    str | None, typer.Option("--instance", help="Static membership: the same name before and after a restart.")
+]
+
+
+def worker(port: Port = None, instance: Instance = None) -> None:
+    """Join Kafka and judge scenes as they come, until told to stop.
+
+    Make the topics first: `scenestream topics create`. SIGTERM or Ctrl-C finishes the batch in hand, commits it, leaves
+    the group and exits 0.
+    """
+    settings = load_settings()
+    web = settings.web if port is None else settings.web.model_copy(update={"port": port})
+    kafka = settings.kafka if instance is None else settings.kafka.model_copy(update={"instance_id": instance})
+    scorer = open_scorer(settings)
+    run(settings.model_copy(update={"web": web, "kafka": kafka}), scorer, dict(scorer.describe()))

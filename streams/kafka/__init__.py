@@ -1,0 +1,1 @@
+"""What Kafka needs beyond Faust: hand-over in batches, transactions, the wire, dead letters, topics."""

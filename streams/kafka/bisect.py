@@ -1,0 +1,46 @@
+"""Find the records that cost a batch, so that each costs only itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from streams.kafka.records import Handler, Prepared, Received
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A record that cannot be prepared, and why."""
+
+    record: Received
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[Prepared]):
+    """Records of one partition that were prepared, in order, and those that could not be."""
+
+    handler: Handler[Prepared]
+    records: Sequence[Received]
+    prepared: Sequence[Prepared]
+    culprits: Sequence[Culprit]
+
+
+async def prepare(handler: Handler[Prepared], records: Sequence[Received]) -> Batch[Prepared]:
+    """Prepare records together; when that raises, in halves, down to the single record that is to blame."""
+    try:
+        prepared = await handler.prepare(records)
+    except Exception as error:  # noqa: BLE001 - whatever a record does to its handler is the record's fault
+        if len(records) == 1:
+            return Batch(handler, (), (), (Culprit(records[0], error),))
+    else:
+        return Batch(handler, records, prepared, ())
+    half = len(records) // 2
+    first, second = await prepare(handler, records[:half]), await prepare(handler, records[half:])
+    return Batch(
+        handler,
+        [*first.records, *second.records],
+        [*first.prepared, *second.prepared],
+        [*first.culprits, *second.culprits],
+    )

@@ -1,0 +1,87 @@
+"""Clients: what every aiokafka client is told of the broker, and how a broker that is away is told to a person."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Protocol, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
+
+from streams.settings import KafkaSettings
+
+
+class BrokerAway(Exception):  # noqa: N818 - what it is, not that it is an error
+    """The broker does not answer, or not to us; the message says what, where and what to do."""
+
+
+class Client(Protocol):
+    """What aiokafka's producers, consumers and admin clients have in common."""
+
+    async def start(self) -> object:
+        """Connect."""
+
+
+Started = TypeVar("Started", bound=Client)
+
+
+def client_options(kafka: KafkaSettings) -> dict[str, object]:
+    """Return the keyword arguments that every aiokafka client takes: where the broker is, and how to be let in."""
+    options: dict[str, object] = {
+        "bootstrap_servers": kafka.bootstrap_servers,
+        "security_protocol": kafka.security_protocol,
+        "ssl_context": tls_context(kafka),
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": _told(kafka.sasl_password),
+        }
+    return options
+
+
+def tls_context(kafka: KafkaSettings) -> ssl.SSLContext | None:
+    """Return what TLS needs; None where there is none. Raises OSError for a file that is not there."""
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    context = ssl.create_default_context(cafile=kafka.ssl_ca_file)
+    if kafka.ssl_cert_file is not None:
+        context.load_cert_chain(kafka.ssl_cert_file, kafka.ssl_key_file, _told(kafka.ssl_key_password))
+    return context
+
+
+def _told(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+@asynccontextmanager
+async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Started]:
+    """Start a client and stop it in the end; raises BrokerAway where the broker does not let it in."""
+    stop = getattr(client, "stop", None) or client.close  # type: ignore[attr-defined]
+    try:
+        try:
+            await client.start()
+        except (KafkaError, OSError) as error:
+            raise BrokerAway(
+                f"no Kafka answers at {kafka.bootstrap_servers} ({error}); start one with `make kafka`, or set "
+                "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS (and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* "
+                "where it asks who you are)"
+            ) from error
+        yield client
+    finally:
+        await stop()
+
+
+async def partitions_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[TopicPartition]:
+    """Return the partitions of those topics that are there."""
+    wanted = set(topics)
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        described = [one for one in await admin.describe_topics() if one["topic"] in wanted]
+    return sorted(
+        TopicPartition(one["topic"], partition["partition"]) for one in described for partition in one["partitions"]
+    )

@@ -1,0 +1,193 @@
+"""A Faust transport whose consumer hands over the records of a poll, per partition, as one batch.
+
+Faust (0.15) spends two tasks and several turns of the event loop on each message, and `Stream.take`, which gathers
+messages into a batch again, acknowledges a batch whose body raised. Here the records of a poll of the topics named by
+`Groups` go to it as they come from aiokafka, a batch for each partition, and never reach a stream. Everything else
+stays Faust's own: membership and the assignor, which puts equal partition numbers of all topics on one worker; the
+rebalance and its order of events; tables; the web server. Topics that are not named are delivered to streams as ever.
+
+What differs for the topics named:
+
+- **Offsets** are committed by whoever handles the batch (in its transaction). `Consumer.commit`, which Faust calls on a
+  timer, in the middle of a batch, does nothing.
+- **Tables** are restored by `Groups` and not by Faust's recovery, which takes the last stable offset of a former fetch
+  for the end of a changelog and so restores too little. `highwaters` says 0 to it: nothing to do. Standby replicas must
+  be off (`table_standby_replicas=0`): they write late events over restored rows.
+- **Seeking** to the committed offsets, which Faust does when recovery is over, waits until `Groups` is ready.
+- **Backpressure**: a partition whose batches wait is left out of the next polls, Kafka's own pause.
+- **Leaving**: a static member that stops for good says so to the group. aiokafka never sends LeaveGroup for static
+  members, so that their partitions would wait for the session timeout.
+
+Use: `app.transport = Transport(app.conf.broker_consumer, app, groups=groups, membership=membership)` before the app
+starts. All is done by subclasses that Faust asks for (`Transport.Consumer`, `Consumer._new_consumer_thread`); no class
+of Faust or aiokafka is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from yarl import URL
+
+from streams.kafka.groups import Groups
+from streams.kafka.membership import ConsumerThread, Membership
+from streams.kafka.patience import may_pass, until_reached
+from streams.kafka.records import Place
+
+_POLL_WHILE_FULL_SECONDS = 0.02
+_AWAY_SECONDS = 0.5
+
+
+class Consumer(driver.Consumer):
+    """Hands batches over; see the module."""
+
+    transport: Transport
+
+    def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own arguments
+        self.groups = transport.groups
+        self.membership = transport.membership
+        self._sought_epoch = -1
+        super().__init__(transport, *args, **kwargs)
+        self.groups.commit = self._commit_places
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish what is in flight before Faust lets the partitions go."""
+        self.stop_flow()
+        await self.groups.revoke()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Begin to own partitions, then let Faust do the same."""
+        self.groups.assign(Place(tp.topic, tp.partition) for tp in assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Read the committed offsets, when it is time to."""
+        epoch = self.groups.epoch
+        await self.groups.ready()
+        await super().perform_seek()
+        self._sought_epoch = epoch
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Tell Faust's recovery that there is nothing to restore."""
+        return dict.fromkeys(partitions, 0)
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ANN401, ARG002, FBT001, FBT002
+        """Do nothing: whoever handles a batch commits its offsets."""
+        return False
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's own signature
+        """Poll once; hand over what is handled in batches, yield the rest.
+
+        Faust restarts nothing when this raises, and the worker would look alive: an error ends the process.
+        """
+        rest: Mapping[TP, Any] = {}
+        try:
+            rest = await self._poll(timeout)
+        except self.consumer_stopped_errors:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to whoever ends the process
+            if may_pass(error):
+                await self.sleep(_AWAY_SECONDS)
+            else:
+                self.groups.fail(error)
+        for tp, record in self.scheduler.iterate(rest):
+            yield tp, self._to_message(tp, record)
+
+    async def _poll(self, timeout_seconds: float) -> Mapping[TP, Any]:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow.wait())
+        if self._sought_epoch != self.groups.epoch:
+            # Partitions were begun again, or a poll was dropped: what was read and not committed is read again.
+            await self.perform_seek()
+        self.groups.polled_at_seconds = time.monotonic()
+        epoch = self.groups.epoch
+        full = self.groups.full()
+        wanted = {tp for tp in self._get_active_partitions() if Place(*tp) not in full}
+        if not wanted:
+            await self.groups.wait_for_room(timeout_seconds)
+            return {}
+        records = await self._getmany(wanted, _POLL_WHILE_FULL_SECONDS if full else timeout_seconds)
+        if self.should_stop or not records:
+            return {}
+        if epoch != self.groups.epoch or not self.flow_active:
+            # Partitions moved while the poll was under way: its records may be of before.
+            self._sought_epoch = -1
+            return {}
+        rest = {}
+        for tp, batch in records.items():
+            if tp.topic in self.groups.topics:
+                self.groups.put(Place(tp.topic, tp.partition), batch)
+            else:
+                rest[tp] = batch
+        return rest
+
+    async def on_stop(self) -> None:
+        """Finish the batches in flight, commit them and let go."""
+        self.groups.draining = True
+        await self.groups.revoke()
+        self.transport.forget_topics()
+
+    async def _commit_places(self, offsets: Mapping[Place, int]) -> None:
+        await self._thread.commit({TP(*place): offset for place, offset in offsets.items()})
+
+
+class Producer(driver.Producer):
+    """Faust's own producer, which waits for its broker and then looks whether the topics are right."""
+
+    transport: Transport
+
+    async def on_start(self) -> None:
+        """Start the producer; while Kafka is away, try again."""
+        await until_reached("producer", self._begin, lambda: self.should_stop)
+
+    async def is_answered(self, within_seconds: float) -> bool:
+        """Return whether Kafka answers."""
+        if self._producer is None:
+            return False
+        try:
+            await asyncio.wait_for(self._producer.client.fetch_all_metadata(), within_seconds)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def _begin(self) -> None:
+        await self.transport.check()
+        await super().on_start()
+
+    def _settings_auth(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.transport.membership.options.items() if name != "bootstrap_servers"}
+
+
+class Transport(driver.Transport):
+    """Kafka by aiokafka, with batches handed over to `groups`."""
+
+    Consumer: ClassVar[Any] = Consumer
+    Producer: ClassVar[Any] = Producer
+
+    def __init__(
+        self,
+        url: Iterable[URL],
+        app: Any,  # noqa: ANN401 - Faust's own
+        *,
+        groups: Groups,
+        membership: Membership,
+        check: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(list(url), app)
+        self.groups = groups
+        self.membership = membership
+        self.check = check
+
+    def forget_topics(self) -> None:
+        """Forget who waits for topics to be created, as Faust's consumer does when it stops."""
+        self._topic_waiters.clear()

@@ -1,0 +1,102 @@
+"""How a worker's consumer joins its group, finds where to begin, and leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiokafka
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.kafka.patience import until_reached
+
+if TYPE_CHECKING:
+    from streams.kafka.handover import Consumer
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How the consumer reaches Kafka and joins its group."""
+
+    options: Mapping[str, object]
+    group_id: str
+    instance_id: str | None
+    session_timeout_ms: int
+    rebalance_timeout_ms: int
+    max_poll_records: int
+    max_fetch_bytes: int
+    fetch_wait_ms: int
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread in which aiokafka's consumer lives."""
+
+    consumer: Consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer; while Kafka is away, try again."""
+        await super(driver.AIOKafkaConsumerThread, self).on_start()
+
+        async def attempt() -> None:
+            self._consumer = self._create_consumer(loop=self.thread_loop)
+            try:
+                await self._consumer.start()
+            except BaseException:
+                await self._consumer.stop()
+                raise
+
+        self.time_started = asyncio.get_running_loop().time()
+        await until_reached("consumer", attempt, lambda: self.should_stop)
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
+        """Return a consumer that reads committed records only, joined as `Membership` says."""
+        self._assignor = self.app.assignor
+        membership = self.consumer.membership
+        return aiokafka.AIOKafkaConsumer(
+            **membership.options,
+            client_id=self.app.conf.broker_client_id,
+            group_id=membership.group_id,
+            group_instance_id=membership.instance_id,
+            partition_assignment_strategy=[self._assignor],
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_poll_records=membership.max_poll_records,
+            max_partition_fetch_bytes=membership.max_fetch_bytes,
+            fetch_max_wait_ms=membership.fetch_wait_ms,
+            session_timeout_ms=membership.session_timeout_ms,
+            heartbeat_interval_ms=membership.session_timeout_ms // 3,
+            rebalance_timeout_ms=membership.rebalance_timeout_ms,
+            # A worker that is busy or has nothing to do still polls; one that hangs is the watchdog's business.
+            max_poll_interval_ms=max(300_000, membership.rebalance_timeout_ms),
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition that is handed over to its committed offset, or to its beginning where there is none."""
+        offsets: Mapping[TP, int] = await self.call_thread(self._seek)
+        return offsets
+
+    async def _seek(self) -> Mapping[TP, int]:
+        consumer = self._ensure_consumer()
+        mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
+        offsets = dict(zip(mine, await asyncio.gather(*(consumer.committed(tp) for tp in mine)), strict=True))
+        for tp, offset in offsets.items():
+            if offset is not None:
+                consumer.seek(tp, offset)
+        fresh = [tp for tp, offset in offsets.items() if offset is None]
+        if fresh:
+            await consumer.seek_to_beginning(*fresh)
+        return offsets
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and stop."""
+        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
+            # aiokafka's coordinator leaves its group when it is closed, unless it knows of an instance id.
+            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
+        await super().on_thread_stop()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Say nothing: Faust would look for streams that take part, and there are none."""

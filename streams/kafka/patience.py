@@ -1,0 +1,68 @@
+"""Waiting for Kafka: try again with growing pauses, and say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidMessageError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
+
+_log = structlog.get_logger(__name__)
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+_REFUSALS = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedVersionError,
+)
+_FINAL = (*_REFUSALS, ProducerFenced, MessageSizeTooLargeError, InvalidMessageError)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether an error came from Kafka and may be gone when all is begun again.
+
+    aiokafka wraps the reason, often twice, and a producer whose connection broke may say next that it is in no
+    transaction: so what is final is listed, and not what may pass.
+    """
+    if not isinstance(error, (KafkaError, OSError)):
+        return False
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, _FINAL):
+            return False
+        reason = reason.__cause__
+    return True
+
+
+async def until_reached(what: str, attempt: Callable[[], Awaitable[None]], stopped: Callable[[], bool]) -> bool:
+    """Try until Kafka answers; return False when told to stop first. What Kafka will not have is raised."""
+    pause_seconds = _FIRST_PAUSE_SECONDS
+    while not stopped():
+        try:
+            await attempt()
+        except (KafkaError, OSError) as error:
+            if isinstance(error, _REFUSALS):
+                raise
+            _log.warning("kafka_away", what=what, error=str(error), next_try_in_seconds=pause_seconds)
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        else:
+            return True
+    return False

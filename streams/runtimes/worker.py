@@ -1,0 +1,206 @@
+"""The worker: Faust on Kafka, with the stages behind it; scales by partitions and workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from faust.app.base import BootStrategy
+
+from schemas import topics
+from streams.kafka.clients import client_options
+from streams.kafka.dead_letters import Failure, bury
+from streams.kafka.groups import Groups
+from streams.kafka.handover import Transport
+from streams.kafka.membership import Membership
+from streams.kafka.partition import Limits
+from streams.kafka.records import Group, Outgoing, Received
+from streams.kafka.topics_admin import TopicError, look, specs
+from streams.kafka.transactions import Sending
+from streams.kafka.wire import models_stamp
+from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
+from streams.runtimes.worker_desk import Desk
+from streams.runtimes.worker_models import ModelThread
+from streams.runtimes.worker_rows import TableRows
+from streams.scoring.port import Scorer
+from streams.settings import KafkaSettings, Settings, WebSettings
+from streams.stages.admit import Refusal
+from streams.topology import Stage
+
+_log = structlog.get_logger(__name__)
+_GROWS_BY_BYTES = 64 * 1024
+
+
+class _WebFirst(BootStrategy):
+    """Starts the web server before anything that waits for Kafka, so that /livez answers meanwhile."""
+
+    def server(self) -> Iterable[Any]:
+        """Return the services in the order of their start."""
+        return self._chain(
+            self.sensors(),
+            self.web_server(),
+            self.kafka_producer(),
+            self.kafka_consumer(),
+            self.agents(),
+            self.kafka_conductor(),
+            self.tables(),
+        )
+
+
+class App(faust.App):
+    """A Faust app that keeps nothing in files."""
+
+    BootStrategy = _WebFirst
+
+    async def on_first_start(self) -> None:
+        """Make no folders: rows live in memory and in their changelog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A worker that is ready to be run: Faust's app, what it handles, and the sha256 of each model."""
+
+    app: App
+    groups: Groups
+    models: Mapping[str, str]
+    threads: tuple[ModelThread, ...]
+    rows: TableRows
+
+
+def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
+    """Return the worker; `fail` is told what ends the process."""
+    kafka = settings.kafka
+    app = _app(kafka, settings.web)
+    changelog = kafka.topic(topics.SENSITIVITY)
+    table = app.Table(
+        "sensitivity",
+        partitions=kafka.partitions,
+        changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
+    )
+    rows = TableRows(table.data, changelog)
+    batching = settings.models
+    threads = tuple(ModelThread(name, batching.max_batch, batching.max_wait_ms) for name in ("encoder", "models"))
+    desk = Desk(
+        scorer=scorer,
+        encoder=threads[0],
+        models=threads[1],
+        policy=settings.policy(),
+        rows=rows,
+        name=kafka.topic,
+        stamp=models_stamp(models),
+        bury=_undertaker(kafka.group),
+        largest_bytes=_largest(kafka.topics.max_message_bytes),
+    )
+    groups = Groups(
+        (
+            Group("rows", (Resonance(desk), Threshold(desk)), rows),
+            Group("regeneration", (regenerator(desk),)),
+            Group("bridge", (bridger(desk),)),
+        ),
+        _sending(kafka),
+        Limits(kafka.max_records, kafka.max_buffered),
+        fail,
+        transactional=kafka.guarantee == "exactly_once",
+    )
+
+    async def check() -> None:
+        try:
+            await check_topics(kafka)
+        except TopicError as error:
+            fail(error)
+
+    app.transport = Transport(app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=check)
+    app.producer_transport = app.transport
+    for topic in sorted(groups.topics):
+        app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
+    return Live(app, groups, models, threads, rows)
+
+
+async def check_topics(kafka: KafkaSettings) -> None:
+    """Raise TopicError where a topic is missing or wrong."""
+    admin = AIOKafkaAdminClient(**client_options(kafka))
+    await admin.start()
+    try:
+        found = await look(admin, specs(kafka))
+    finally:
+        await admin.close()
+    wrong = [f"{one.spec.name} {fault}" for one in found for fault in one.faults()]
+    if wrong:
+        raise TopicError("; ".join(wrong))
+
+
+def _app(kafka: KafkaSettings, web: WebSettings) -> App:
+    return App(
+        kafka.group,
+        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        topic_partitions=kafka.partitions,
+        table_standby_replicas=0,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=kafka.session_timeout_seconds,
+        broker_request_timeout=max(kafka.restore_timeout_seconds, 2 * kafka.session_timeout_seconds),
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+        web_enabled=web.enabled,
+        web_bind=web.host,
+        web_host=web.host,
+        web_port=web.port,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_stats_enabled=False,
+        web_graph_enabled=False,
+    )
+
+
+def _sending(kafka: KafkaSettings) -> Sending:
+    return Sending(
+        options=client_options(kafka),
+        group_id=kafka.group,
+        transaction_timeout_ms=round(kafka.transaction_timeout_seconds * 1000),
+        retry_backoff_ms=kafka.retry_backoff_ms,
+        max_batch_bytes=kafka.topics.max_message_bytes,
+    )
+
+
+def _membership(kafka: KafkaSettings) -> Membership:
+    return Membership(
+        options=client_options(kafka),
+        group_id=kafka.group,
+        instance_id=kafka.instance_id,
+        session_timeout_ms=round(kafka.session_timeout_seconds * 1000),
+        rebalance_timeout_ms=round(kafka.rebalance_timeout_seconds * 1000),
+        max_poll_records=kafka.max_records,
+        max_fetch_bytes=kafka.max_fetch_bytes,
+        fetch_wait_ms=kafka.fetch_wait_ms,
+    )
+
+
+def _largest(max_message_bytes: int) -> int:
+    """Return how large a scene may be so that its topic still takes it with an embedding, a lineage and a verdict."""
+    return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
+
+
+def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
+    def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
+        reason = error.reason.value if isinstance(error, Refusal) else type(error).__name__
+        _log.warning(
+            "dead_letter",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            stage=stage,
+            reason=reason,
+        )
+        message = error.detail if isinstance(error, Refusal) else str(error)
+        return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
+
+    return put_aside

@@ -1,0 +1,100 @@
+"""The threads that own the models, as a coroutine sees them: ask with a batch, wait for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    ask: Callable[[Sequence[Any]], Sequence[Any]]
+    items: Sequence[Any]
+    answer: asyncio.Future[Sequence[Any]]
+
+
+class ModelThread:
+    """One thread; calls that wait for it at the same time are answered together.
+
+    Batches so cross partitions: `max_batch` items at most go to the model at once. After a batch that several calls
+    shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once.
+    """
+
+    def __init__(self, name: str, max_batch: int, max_wait_ms: float) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._max_batch = max_batch
+        self._max_wait_seconds = max_wait_ms / 1000
+        self._waiting: deque[_Call] = deque()
+        self._arrived = asyncio.Event()
+        self._crowded = False
+        self._serving: asyncio.Task[None] | None = None
+
+    async def ask(self, ask: Callable[[Sequence[Item]], Sequence[Answer]], items: Sequence[Item]) -> Sequence[Answer]:
+        """Return what `ask` answers for the items; raises what it raises, and never because of another call's items."""
+        if not items:
+            return ()
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve(), name="model-thread")
+        call = _Call(ask, items, asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        self._arrived.set()
+        return await call.answer
+
+    def close(self) -> None:
+        """End the thread when its batch is done."""
+        if self._serving is not None:
+            self._serving.cancel()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self) -> None:
+        while True:
+            calls = await self._next()
+            self._crowded = len(calls) > 1
+            if await self._answer(calls) or len(calls) == 1:
+                continue
+            for call in calls:
+                await self._answer([call])
+
+    async def _next(self) -> list[_Call]:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._crowded and sum(len(call.items) for call in self._waiting) < self._max_batch:
+            await asyncio.sleep(self._max_wait_seconds)
+        calls = [self._waiting.popleft()]
+        count = len(calls[0].items)
+        while self._waiting and self._waiting[0].ask == calls[0].ask:
+            count += len(self._waiting[0].items)
+            if count > self._max_batch:
+                break
+            calls.append(self._waiting.popleft())
+        return calls
+
+    async def _answer(self, calls: Sequence[_Call]) -> bool:
+        items = [item for call in calls for item in call.items]
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.run_in_executor(self._pool, self._ask, calls[0].ask, items)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            if len(calls) == 1 and not calls[0].answer.done():
+                calls[0].answer.set_exception(error)
+            return False
+        start = 0
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_result(answers[start : start + len(call.items)])
+            start += len(call.items)
+        return True
+
+    def _ask(self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
+        answers: list[Any] = []
+        for start in range(0, len(items), self._max_batch):
+            answers += ask(items[start : start + self._max_batch])
+        return answers

@@ -1,0 +1,98 @@
+"""Running a worker until it is told to stop, and what ends it otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from typing import NoReturn
+
+import faust
+import structlog
+import uvloop
+
+from streams.kafka.groups import AssignmentError
+from streams.kafka.topics_admin import TopicError
+from streams.runtimes.worker import Live, build
+from streams.runtimes.worker_web import add_pages
+from streams.scoring.port import Scorer
+from streams.settings import Settings
+
+_log = structlog.get_logger(__name__)
+# Exit codes beside 0: what a person must put right, a batch that failed, and a drain that took too long.
+WRONG, FAILED, OVERDUE = 2, 3, 4
+
+
+class Worker(faust.Worker):
+    """Faust's worker, which drains within a deadline when it is told to stop."""
+
+    def __init__(self, live: Live, drain_timeout_seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._live = live
+        self._drain_timeout_seconds = drain_timeout_seconds
+        # Our own logging stands already.
+        super().__init__(live.app, override_logging=False, loop=loop, quiet=True)
+        self.spinner = None
+
+    def _on_sigterm(self) -> None:
+        self._drain()
+        super()._on_sigterm()
+
+    def _on_sigint(self) -> None:
+        self._drain()
+        super()._on_sigint()
+
+    def on_worker_shutdown(self) -> None:
+        """End the model threads: what they are asked now will not be committed."""
+        for thread in self._live.threads:
+            thread.close()
+        super().on_worker_shutdown()
+
+    def _drain(self) -> None:
+        self._live.groups.draining = True
+        deadline = threading.Timer(self._drain_timeout_seconds, _overdue, (self._drain_timeout_seconds,))
+        deadline.daemon = True
+        deadline.start()
+        _log.info("draining")
+
+
+def run(settings: Settings, scorer: Scorer, models: dict[str, str]) -> NoReturn:
+    """Run a worker; never returns: exits 0 when told to stop, else with the codes above."""
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    live = build(settings, scorer, models, fail)
+    add_pages(live, settings.web)
+    _log.info(
+        "worker_starts",
+        models=models,
+        group=settings.kafka.group,
+        instance=settings.kafka.instance_id,
+        guarantee=settings.kafka.guarantee,
+        bootstrap=settings.kafka.bootstrap_servers,
+    )
+    Worker(live, settings.kafka.drain_timeout_seconds, loop).execute_from_commandline()
+
+
+def fail(error: BaseException) -> None:
+    """End the process at once: its memory may be ahead of the log, and Kafka still has everything.
+
+    What was sent and not committed is aborted when the next owner of the partition begins, or by its timeout.
+    """
+    if isinstance(error, (TopicError, AssignmentError)):
+        sys.stderr.write(f"scenestream: {error}\n")
+        _end(WRONG)
+    _log.critical("worker_fails", error=repr(error), exc_info=error)
+    _end(FAILED)
+
+
+def _overdue(seconds: float) -> None:
+    _log.critical("drain_overdue", seconds=seconds)
+    _end(OVERDUE)
+
+
+def _end(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,76 @@
+"""`make demo-live`: a broker, its topics, a worker, and the example logs through them; all of it ended in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from kafka_server import BrokerError, find_broker, free_port
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = str(Path(sys.executable).with_name("scenestream"))
+LOGS = ("evenings.jsonl", "night_shift.jsonl.gz", "scenes.jsonl", "sceny_ru.jsonl")
+_READY_WITHIN_SECONDS = 120.0
+
+
+@contextmanager
+def worker(environment: Mapping[str, str], log: Path, command: tuple[str, ...] = ("worker",)) -> Iterator[None]:
+    """Run a worker that is ready; it drains in the end."""
+    with log.open("ab") as said:
+        process = subprocess.Popen([PROGRAM, *command], env=environment, stdout=said, stderr=said, cwd=ROOT)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", process, log)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+    if code:
+        raise BrokerError(f"the worker ended with {code}:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def run(environment: Mapping[str, str], *command: str) -> None:
+    subprocess.run([PROGRAM, *command], env=environment, cwd=ROOT, check=True)
+
+
+def environment_of(bootstrap: str) -> dict[str, str]:
+    given = {"SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS": bootstrap, "SCENESTREAM_WEB__PORT": str(free_port())}
+    return {**os.environ, **given}
+
+
+def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own worker
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise BrokerError(f"the worker is not ready at {address}:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def main(out: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="scenestream-live-") as name:
+        folder = Path(name)
+        broker = find_broker(folder)
+        try:
+            broker.start()
+            environment = environment_of(broker.bootstrap)
+            print(f"Kafka at {broker.bootstrap}", flush=True)  # noqa: T201 - for a person
+            run(environment, "topics", "create")
+            with worker(environment, folder / "worker.log"):
+                print(f"a worker at http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", flush=True)  # noqa: T201
+                run(environment, "replay", *(f"examples/{log}" for log in LOGS), "--target", "kafka", "--out", out)
+        finally:
+            broker.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "runs/demo-live")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from kafka_server import Broker
+from typer.testing import CliRunner, Result
+
+from streams.cli import dead, topics
+from streams.kafka.dead_letters import Failure, bury
+
+
+class Sent:
+    """A message as it stood on `scenes`."""
+
+    partition, offset, timestamp = 1, 7, 0
+
+    def __init__(self, topic: str, text: str, redrives: int = 0) -> None:
+        self.topic, self.key = topic, b"u"
+        self.value = json.dumps({"type": "scene", "draft": text}).encode()
+        self.headers = [("traceparent", b"00-1-2-01"), *([("redrive.count", b"%d" % redrives)] if redrives else [])]
+
+
+@pytest.fixture
+def prefix(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"d{uuid.uuid4().hex[:8]}."
+    monkeypatch.setenv("SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap)
+    monkeypatch.setenv("SCENESTREAM_KAFKA__TOPIC_PREFIX", name)
+    monkeypatch.setenv("SCENESTREAM_KAFKA__GROUP", name)
+    monkeypatch.setenv("COLUMNS", "240")
+    assert CliRunner().invoke(topics.app, ["create"]).exit_code == 0
+    return name
+
+
+async def _bury(bootstrap: str, sent: Sent, reason: str, day: int = 1) -> None:
+    failure = Failure("g", "resonance", reason, "why", datetime(2026, 3, day, tzinfo=UTC))
+    letter = bury(sent, failure)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    await producer.send_and_wait(letter.topic, letter.value, key=letter.key, headers=list(letter.headers))
+    await producer.stop()
+
+
+async def _read(bootstrap: str, topic: str, count: int) -> list[tuple[bytes | None, list[tuple[str, bytes]]]]:
+    reader = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
+    )
+    await reader.start()
+    try:
+        records = [await asyncio.wait_for(reader.getone(), 20) for _ in range(count)]
+        return [(record.value, list(record.headers)) for record in records]
+    finally:
+        await reader.stop()
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(dead.app, list(arguments))
+
+
+def test_letters_are_listed_shown_and_sent_back_once(prefix: str, broker: Broker) -> None:
+    assert _run("list").output == "no dead letters\n"
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "My secret."), "unknown_code"))
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}feedback", "Yours."), "ValueError", day=3))
+
+    listed = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    assert {one["reason"] for one in listed} == {"unknown_code", "ValueError"}
+    assert listed[0]["source"] == f"{prefix}scenes:1:7"
+    place = listed[0]["letter"]
+    assert "secret" not in _run("list").output + _run("show", place).output
+    assert "My secret." in _run("show", place, "--texts").output
+    assert _run("show", f"{prefix}scenes.dead:0:99").exit_code == 1
+
+    for chosen, count in (
+        (["--reason", "ValueError"], 1),
+        (["--since", "2026-03-02T00:00"], 1),
+        (["--topic", "scenes"], 1),
+        (["--max", "1"], 1),
+        (["--since", "1h"], 0),
+    ):
+        told = _run("redrive", "--dry-run", *chosen).output
+        assert f"{count} dead letters would be sent back" in told
+    assert "1 dead letters were sent back" in _run("redrive", "--topic", "scenes").output
+    [(value, headers)] = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))
+    assert value == Sent("", "My secret.").value
+    assert headers == [("traceparent", b"00-1-2-01"), ("redrive.count", b"1")]
+    assert "0 dead letters were sent back" in _run("redrive", "--topic", "scenes").output
+    assert [json.loads(line)["reason"] for line in _run("list", "--json").output.splitlines()] == ["ValueError"]
+
+
+def test_what_comes_back_dead_too_often_is_held_back(prefix: str, broker: Broker) -> None:
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "Again.", redrives=3), "duplicate"))
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "Again.", redrives=2), "duplicate"))
+    told = _run("redrive")
+    assert told.exit_code == 1
+    assert "1 dead letters were sent back" in told.output
+    assert "1 held back: sent back 3 times" in told.output

@@ -1,0 +1,105 @@
+"""A broker that asks who one is, over TLS: every client of the pipeline is let in by settings alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka_server import BrokerError, JavaBroker, free_port, jars_of_kafka
+from seeded_logs import log
+from typer.testing import CliRunner
+
+from streams.cli import dead, topics
+from streams.kafka.clients import BrokerAway
+from streams.runtimes.remote import RemoteRuntime
+from streams.settings import Settings
+
+SECRET = "not-told-to-anyone"  # noqa: S105 - of a broker that lives for a test
+STORE = "changeit"
+
+
+def _make_certificate(folder: Path) -> Path:
+    store = folder / "broker.p12"
+    common = ["-keystore", str(store), "-storepass", STORE, "-alias", "broker", "-storetype", "PKCS12"]
+    made = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1", "-validity", "2"]
+    subprocess.run(["keytool", *made, *common], check=True, capture_output=True)
+    subprocess.run(
+        ["keytool", "-exportcert", "-rfc", *common, "-file", str(folder / "ca.pem")], check=True, capture_output=True
+    )
+    return store
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A broker with a second listener, SASL over TLS; returns where that is."""
+    if shutil.which("keytool") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI tests a guarded broker, and there is no Java for it")
+        pytest.skip("NO JAVA, SECURITY NOT TESTED")
+    port, plain, controller = free_port(), free_port(), free_port()
+    login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_mirela="{SECRET}";'
+    extra = {
+        "controller.quorum.voters": f"1@localhost:{controller}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_SSL",
+        "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.guarded.plain.sasl.jaas.config": login,
+        "listener.name.guarded.ssl.keystore.type": "PKCS12",
+        "listener.name.guarded.ssl.keystore.location": str(_make_certificate(tmp_path)),
+        "listener.name.guarded.ssl.keystore.password": STORE,
+    }
+    try:
+        broker = JavaBroker(tmp_path, jars_of_kafka(), plain, extra=extra)
+    except BrokerError as error:
+        pytest.fail(str(error))
+    name = f"s{uuid.uuid4().hex[:8]}."
+    for variable, value in {
+        "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+        "KAFKA__GROUP": name,
+        "KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA__SASL_USERNAME": "mirela",
+        "KAFKA__SASL_PASSWORD": SECRET,
+        "KAFKA__SSL_CA_FILE": str(tmp_path / "ca.pem"),
+        "WEB__ENABLED": "false",
+    }.items():
+        monkeypatch.setenv(f"SCENESTREAM_{variable}", value)
+    broker.start()
+    yield f"127.0.0.1:{port}"
+    broker.close()
+
+
+def test_every_client_is_let_in_by_settings(guarded: str, tmp_path: Path) -> None:
+    assert CliRunner().invoke(topics.app, ["create"]).exit_code == 0
+    said = (tmp_path / "worker.log").open("wb")
+    program = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
+    with said, subprocess.Popen(program, stdout=said, stderr=said) as worker:
+        try:
+            items = log(seed=8, scenes=30)
+            outcomes = list(RemoteRuntime(Settings().kafka, open_scenes=16).run(items))
+        finally:
+            worker.terminate()
+        assert worker.wait(30) == 0
+    assert [outcome.item for outcome in outcomes] == items
+    assert CliRunner().invoke(dead.app, ["list"]).exit_code == 0
+    assert SECRET not in (tmp_path / "worker.log").read_text()
+    assert guarded in Settings().kafka.bootstrap_servers
+
+
+def test_who_does_not_know_the_password_stays_outside(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCENESTREAM_KAFKA__SASL_PASSWORD", "a-guess")
+    told = CliRunner().invoke(topics.app, ["check"])
+    assert isinstance(told.exception, BrokerAway)
+    assert guarded in str(told.exception)
+    assert "a-guess" not in str(told.exception)
+
+
+def test_a_password_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCENESTREAM_KAFKA__SASL_PASSWORD", SECRET)
+    assert SECRET not in repr(Settings()) + str(Settings().model_dump(mode="json"))

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.kafka import dead_letters
+from streams.kafka.dead_letters import Failure, bury, marked, read_letter, send_back, show_body, show_message
+from streams.kafka.records import Outgoing, Place
+
+FAILURE = Failure("scenestream", "resonance", "unknown_code", "`chain.0.code` is 'x'", datetime(2026, 3, 1, tzinfo=UTC))
+
+
+@dataclass(frozen=True)
+class Record:
+    topic: str = "scenes"
+    partition: int = 2
+    offset: int = 17
+    key: bytes | None = b"u"
+    value: bytes | None = b'{"type": "scene"}'
+    headers: tuple[tuple[str, bytes], ...] = (("traceparent", b"00-1-2-01"), ("x", b"1"), ("x", b"2"))
+    timestamp: int = 1_772_000_000_000
+
+
+def landed(letter: Outgoing, offset: int = 5) -> Record:
+    return Record(letter.topic, 1, offset, letter.key, letter.value, letter.headers)
+
+
+def test_a_letter_says_where_it_was_who_failed_and_why() -> None:
+    letter = bury(Record(), FAILURE)
+    assert letter.topic == "scenes.dead"
+    assert dict(letter.headers[3:]) == {
+        "__dlq.errors.topic": b"scenes",
+        "__dlq.errors.partition": b"2",
+        "__dlq.errors.offset": b"17",
+        "__dlq.errors.group": b"scenestream",
+        "__dlq.errors.delivery.count": b"1",
+        "__dlq.errors.message": b"`chain.0.code` is 'x'",
+        "__dlq.errors.exception": b"unknown_code",
+        "__dlq.errors.stage": b"resonance",
+        "__dlq.errors.failed.at": b"2026-03-01T00:00:00.000+00:00",
+    }
+
+
+headers = st.lists(st.tuples(st.text(st.characters(codec="ascii"), max_size=8), st.binary(max_size=8)), max_size=4)
+
+
+@given(st.none() | st.binary(max_size=30), st.none() | st.binary(max_size=300), headers)
+def test_key_bytes_and_headers_are_untouched_there_and_back(
+    key: bytes | None, value: bytes | None, given_headers: list[tuple[str, bytes]]
+) -> None:
+    record = Record(key=key, value=value, headers=tuple(given_headers))
+    letter = bury(record, FAILURE)
+    assert (letter.key, letter.value, letter.headers[: len(given_headers)]) == (key, value, tuple(given_headers))
+    found = read_letter(landed(letter))
+    assert (found.key, found.value, found.headers, found.failure) == (key, value, record.headers, FAILURE)
+    back, mark = send_back(found)
+    assert (back.topic, back.key, back.value) == ("scenes", key, value)
+    assert back.headers == (*record.headers, ("redrive.count", b"1"))
+    assert back.partition == (2 if key is None else None)
+    assert marked(landed(mark)) == 5
+
+
+def test_a_message_that_comes_back_dead_again_counts_on() -> None:
+    back, _ = send_back(read_letter(landed(bury(Record(), FAILURE))))
+    again = read_letter(landed(bury(replace(Record(), headers=back.headers), FAILURE)))
+    assert again.redrives == 1
+    back, _ = send_back(again)
+    assert [value for name, value in back.headers if name == "redrive.count"] == [b"2"]
+    assert not any(name.startswith("__dlq") for name, _ in back.headers)
+
+
+def test_a_dead_tombstone_is_a_letter_and_no_mark() -> None:
+    assert marked(landed(bury(Record(value=None), FAILURE))) is None
+
+
+def test_what_somebody_else_put_there_is_read_with_gaps() -> None:
+    found = read_letter(Record(topic="scenes.dead", headers=(("__dlq.errors.partition", b"many"),)))
+    assert found.source == Place("scenes", 0)
+    assert found.failure.exception == ""
+    assert found.failure.failed_at == datetime.fromtimestamp(1_772_000_000, UTC)
+
+
+def test_a_long_reason_is_cut() -> None:
+    letter = bury(Record(), replace(FAILURE, message="x" * 100_000))
+    assert sum(len(value) for _, value in letter.headers) < dead_letters._MAX_MESSAGE + 200
+
+
+def test_words_are_counted_and_not_shown_unless_asked() -> None:
+    body = {"draft": "My secret.", "context": [{"role": "user", "text": "Another."}], "turn": 1, "dialogue_id": "d"}
+    value = json.dumps(body).encode()
+    shown = show_body(value, texts=False)
+    assert "secret" not in shown
+    assert "Another" not in shown
+    assert "<10 characters>" in shown
+    assert '"dialogue_id": "d"' in shown
+    assert "My secret." in show_body(value, texts=True)
+
+
+def test_bytes_that_are_no_json_are_not_shown_unless_asked() -> None:
+    assert "My" not in show_body(b"{My secret", texts=False)
+    assert show_body(b"{My \xff", texts=True) == "{My \\xff"
+    assert show_body(None, texts=False) == "no value"
+
+
+def test_what_a_stage_raised_may_quote_and_is_hidden() -> None:
+    raised = replace(FAILURE, exception="ValueError", message="cannot read 'My secret.'")
+    assert show_message(raised, texts=False) == "a stage raised ValueError"
+    assert "secret" in show_message(raised, texts=True)
+    assert show_message(FAILURE, texts=False) == FAILURE.message

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from streams.kafka.bisect import prepare
+from streams.kafka.partition import HandlerError, Limits, PartitionRunner
+from streams.kafka.records import Group, Handler, Headers, Outgoing, Place, Received
+
+FEW = Limits(4, 8)
+SCENES, LABELS = Place("scenes", 0), Place("labels", 0)
+
+
+@dataclass
+class Record:
+    topic: str
+    offset: int
+    value: bytes = b"good"
+    key: bytes = b"k"
+    partition: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 0
+
+
+def records(topic: str, first: int, count: int, bad: Iterable[int] = ()) -> list[Received]:
+    wanted = [Record(topic, first + number, b"bad" if number in set(bad) else b"good") for number in range(count)]
+    return cast("list[Received]", wanted)
+
+
+class Echo(Handler[bytes]):
+    def __init__(self, topic: str) -> None:
+        self.topic = self.stage = topic
+        self.asked: list[int] = []
+        self.broken = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
+        self.asked.append(len(records))
+        await self.gate.wait()
+        if any(record.value == b"bad" for record in records):
+            raise ValueError("bad")
+        return [record.value or b"" for record in records]
+
+    def apply(self, records: Sequence[Received], prepared: Sequence[bytes]) -> Iterable[Outgoing]:
+        if self.broken:
+            raise ZeroDivisionError
+        return [Outgoing("out", record.key, value) for record, value in zip(records, prepared, strict=True)]
+
+    def bury(self, record: Received, error: Exception) -> Outgoing:
+        return Outgoing("dead", record.key, str(error).encode())
+
+
+class Kept:
+    changelog = "rows"
+
+    def clear(self) -> None: ...
+
+    def restore(self, key: bytes, value: bytes | None) -> None: ...
+
+    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        return [(b"k", b"row", ())]
+
+
+@dataclass
+class Sent:
+    """An outbox that remembers; `slow` holds a commit back until it is set."""
+
+    batches: list[tuple[list[str], list[str], dict[Place, int]]] = field(default_factory=list)
+    open: bool = True
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
+    sending: int = 0
+
+    async def start(self) -> None: ...
+
+    async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
+        assert self.open
+        self.sending += 1
+        assert self.sending == 1, "one transaction at a time"
+        await self.slow.wait()
+        self.sending -= 1
+        self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))
+
+    async def stop(self) -> None:
+        self.open = False
+
+
+class Bench:
+    def __init__(self, limits: Limits = FEW) -> None:
+        self.scenes, self.labels = Echo("scenes"), Echo("labels")
+        self.outbox = Sent()
+        self.outbox.slow.set()
+        self.failures: list[BaseException] = []
+        self.rooms: list[bool] = []
+        group = Group("rows", (self.scenes, self.labels), Kept())
+        self.runner = PartitionRunner(
+            group, 0, self.outbox, limits, lambda: self.rooms.append(True), self.failures.append
+        )
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_batches_are_committed_in_order_and_topics_take_turns() -> None:
+    async def run() -> None:
+        bench = Bench()
+        bench.runner.put(SCENES, records("scenes", 10, 6))
+        bench.runner.put(LABELS, records("labels", 0, 2))
+        bench.runner.run()
+        await turns()
+        assert [offsets for _, _, offsets in bench.outbox.batches] == [{LABELS: 2}, {SCENES: 14}, {SCENES: 16}]
+        assert all(rows == ["rows"] for _, rows, _ in bench.outbox.batches)
+        assert bench.runner.open_records == 0
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_the_next_batch_is_prepared_while_one_is_committed_and_no_further() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(2, 100))
+        bench.outbox.slow.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 20))
+        bench.runner.run()
+        await turns()
+        assert bench.outbox.batches == []
+        # One being sent, one ready, one that waits for the place of the one that is ready.
+        assert bench.scenes.asked == [2, 2, 2]
+        bench.outbox.slow.set()
+        await turns(200)
+        assert len(bench.outbox.batches) == 10
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_a_record_that_costs_its_batch_costs_only_itself_and_offsets_pass_it() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(8, 100))
+        bench.runner.put(SCENES, records("scenes", 0, 8, bad=[3, 7]))
+        bench.runner.run()
+        await turns()
+        [(outputs, _, offsets)] = bench.outbox.batches
+        assert (outputs.count("dead"), outputs.count("out")) == (2, 6)
+        assert offsets == {SCENES: 8}
+        assert bench.failures == []
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_bisection_keeps_the_order() -> None:
+    async def run() -> None:
+        batch = await prepare(Echo("scenes"), records("scenes", 0, 9, bad=[0, 4, 5]))
+        assert [record.offset for record in batch.records] == [1, 2, 3, 6, 7, 8]
+        assert [culprit.record.offset for culprit in batch.culprits] == [0, 4, 5]
+        assert len(batch.prepared) == 6
+
+    asyncio.run(run())
+
+
+def test_what_fails_on_everything_ends_the_process_before_the_topic_is_buried() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(8, 100))
+        bench.runner.put(SCENES, records("scenes", 0, 64, bad=range(64)))
+        bench.runner.run()
+        await turns(200)
+        [failure] = bench.failures
+        assert isinstance(failure, HandlerError)
+        assert len(bench.outbox.batches) == 1
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_an_error_after_a_row_was_touched_is_told_and_nothing_is_sent() -> None:
+    async def run() -> None:
+        bench = Bench()
+        bench.scenes.broken = True
+        bench.runner.put(SCENES, records("scenes", 0, 3))
+        bench.runner.run()
+        await turns()
+        assert [type(failure) for failure in bench.failures] == [ZeroDivisionError]
+        assert bench.outbox.batches == []
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_stopping_finishes_the_batch_in_flight_before_the_outbox_closes() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(2, 100))
+        bench.outbox.slow.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 6))
+        bench.runner.run()
+        await turns()
+        stopping = asyncio.create_task(bench.runner.stop())
+        await turns()
+        assert not stopping.done()
+        assert bench.outbox.open
+        bench.outbox.slow.set()
+        await stopping
+        assert len(bench.outbox.batches) == 1
+        assert not bench.outbox.open
+
+    asyncio.run(run())
+
+
+def test_a_full_partition_is_paused_until_there_is_room() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(4, 8))
+        bench.scenes.gate.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 16))
+        assert bench.runner.is_full(SCENES)
+        assert not bench.runner.is_full(LABELS)
+        bench.scenes.gate.set()
+        bench.runner.run()
+        await turns()
+        assert bench.rooms
+        assert not bench.runner.is_full(SCENES)
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_records_that_are_read_again_are_taken_once(again: int) -> None:
+    async def run() -> None:
+        bench = Bench(Limits(100, 100))
+        bench.runner.put(SCENES, records("scenes", 0, 6))
+        bench.runner.put(SCENES, records("scenes", again, 8))
+        assert bench.runner.open_records == again + 8
+        bench.runner.run()
+        await turns()
+        assert sum(len(outputs) for outputs, _, _ in bench.outbox.batches) == again + 8
+        await bench.runner.stop()
+
+    asyncio.run(run())

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from streams.runtimes.worker_models import ModelThread
+
+
+class Model:
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def double(self, items: Sequence[int]) -> list[int]:
+        self.hold.wait(5)
+        self.batches.append(len(items))
+        self.threads.add(threading.current_thread().name)
+        if 13 in items:
+            raise ValueError("13")
+        return [2 * item for item in items]
+
+
+def test_calls_that_wait_together_are_answered_together_in_one_thread() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        first = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+        others = [asyncio.create_task(thread.ask(model.double, [10 * n, 10 * n + 1])) for n in range(3)]
+        await asyncio.sleep(0.01)
+        model.hold.set()
+        assert list(await first) == [2]
+        assert [list(answer) for answer in await asyncio.gather(*others)] == [[0, 2], [20, 22], [40, 42]]
+        assert model.batches == [1, 6]
+        assert len(model.threads) == 1
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_batch_is_never_larger_than_the_model_takes() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 0.0)
+        assert list(await thread.ask(model.double, range(20, 40))) == [2 * n for n in range(20, 40)]
+        assert model.batches == [8, 8, 4]
+        assert await thread.ask(model.double, []) == ()
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_call_pays_only_for_its_own_items() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        first = asyncio.create_task(thread.ask(model.double, [0]))
+        await asyncio.sleep(0.01)
+        good = asyncio.create_task(thread.ask(model.double, [1, 2]))
+        bad = asyncio.create_task(thread.ask(model.double, [13]))
+        await asyncio.sleep(0.01)
+        model.hold.set()
+        assert list(await good) == [2, 4]
+        with pytest.raises(ValueError, match="13"):
+            await bad
+        assert list(await first) == [0]
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_call_that_was_given_up_disturbs_nobody() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        given_up = asyncio.create_task(thread.ask(model.double, [13]))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        model.hold.set()
+        assert list(await thread.ask(model.double, [4])) == [8]
+        thread.close()
+
+    asyncio.run(run())
