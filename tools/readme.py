@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 MANIFEST = ROOT / "models" / "artifacts" / "manifest.json"
 SHOWN_SCENE = "tobias-dentist:9"
 WORKED_EXAMPLE = (
-    "Good morning. I woke before the house did.",
+    "I wake before the house does. Good morning, I suppose.",
     "Good morning. Is there tension, or can you take a step?",
     "Tight shoulders, a cold floor. And then the first step.",
 )

@@ -97,8 +97,8 @@ def test_a_scene_never_finds_its_own_dialogue(shell: Shell, log: Path, tmp_path:
 
 
 def test_a_replay_of_the_very_log_finds_others_only(shell: Shell, tmp_path: Path) -> None:
-    # Two dialogues: all that either can be reminded of is the other.
-    lines = [chat("first", "ferry"), chat("second", "choir")]
+    # Two dialogues alike: all that either can be reminded of is the other.
+    lines = [chat("first", "ferry"), chat("second", "ferry")]
     for line, words in zip(lines, ("Alpha said this.", "Omega said this."), strict=True):
         line["messages"][3]["content"] = words
     log = write_lines(tmp_path / "log.jsonl", lines)

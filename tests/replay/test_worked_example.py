@@ -17,7 +17,7 @@ from streams.cli.wiring import artifacts_of, load_settings
 ROOT = Path(__file__).parents[2]
 CHAIN = "вход + дрожь + неясность"
 CONTEXT = (
-    "Good morning. I woke before the house did.",
+    "I wake before the house does. Good morning, I suppose.",
     "Good morning. Is there tension, or can you take a step?",
     "Tight shoulders, a cold floor. And then the first step.",
 )
