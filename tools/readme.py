@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -42,12 +43,14 @@ def from_sources() -> dict[str, str]:
 def from_commands() -> dict[str, str]:
     """Return the blocks that show what commands print, run in the checkout on a terminal of 100 columns."""
     demo = _run("make", "--silent", "demo")
+    live = _run("make", "--silent", "demo-live")
     healed = _run(PROGRAM, "explain", "runs/demo", SHOWN_SCENE)
     said = [word for text in WORKED_EXAMPLE for word in ("--context", text)]
     alive = _run(PROGRAM, "explain", "--memory", "runs/memory", "--chain", "вход + дрожь + неясность", *said)
     shown = " \\\n    ".join(f'--context "{text}"' for text in WORKED_EXAMPLE)
     command = f"scenestream explain --memory runs/memory --chain 'вход + дрожь + неясность' \\\n    {shown}"
     return {
+        "live": f"```\n$ make demo-live\n{live}\n```",
         "demo": f"```\n$ make demo\n{demo}\n```",
         "healing": f"```\n$ scenestream explain runs/demo {SHOWN_SCENE}\n{healed}\n```",
         "example": f"```\n$ {command}\n{alive}\n```",
@@ -112,7 +115,7 @@ def _number(value: float) -> str:
 
 
 def _run(*command: str) -> str:
-    environment = {"COLUMNS": "100", "PATH": f"{Path(PROGRAM).parent}:/usr/bin:/bin", "HOME": str(Path.home())}
+    environment = {**os.environ, "COLUMNS": "100"}
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
     lines = [line.rstrip().replace(f"{Path.home()}", "~") for line in done.stdout.splitlines()]
     return "\n".join(lines).strip("\n")
