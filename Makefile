@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check bench models lock readme schemas clean
+.PHONY: help demo demo-live kafka test check bench bench-live models lock readme schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,10 @@ bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks $(if $(LOG),--log $(LOG))
 
+bench-live: $(VENV)/.ready-bench ## Measure the worker on a real Kafka beside others (RUNS=5)
+	$(BIN)/scenestream models build
+	$(BIN)/python -m tests.benchmarks.live --runs $(or $(RUNS),5)
+
 models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
 	$(BIN)/python -m models.training --data $(DATA)
 
@@ -55,6 +59,7 @@ lock: $(UV) ## Pin all requirements again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra gpu --overrides requirements/gpu-overrides.txt pyproject.toml -o requirements/gpu.txt
 	echo "setuptools>=77" | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 - -o requirements/build.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev --extra bench --overrides requirements/bench-overrides.txt pyproject.toml -o requirements/bench.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev --extra train pyproject.toml -o requirements/train.txt
 
 clean: ## Remove the environment and what was built

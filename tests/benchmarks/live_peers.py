@@ -197,7 +197,7 @@ def take(settings: Settings, polled: int) -> None:
         worker_redirect_stdouts=False,
     )
 
-    def named(name: str) -> faust.TopicT[Any]:
+    def named(name: str) -> Any:  # noqa: ANN401 - Faust's own
         return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     out = {kafka.topic(name): named(kafka.topic(name)) for name in topics.TOPICS}
@@ -209,8 +209,8 @@ def take(settings: Settings, polled: int) -> None:
         ]
         await asyncio.gather(*sent)
 
-    def agent_of(handler: Handler[Any]) -> Callable[[faust.StreamT[bytes]], Awaitable[None]]:
-        async def judge(stream: faust.StreamT[bytes]) -> None:
+    def agent_of(handler: Handler[Any]) -> Callable[[Any], Awaitable[None]]:
+        async def judge(stream: Any) -> None:  # noqa: ANN401 - Faust's own
             async for events in stream.take_events(polled, within=settings.models.max_wait_ms / 1000):
                 records = [event.message for event in events]
                 prepared = await handler.prepare(records)
@@ -236,11 +236,11 @@ def quix(settings: Settings, polled: int) -> None:
     loop = asyncio.new_event_loop()
 
     class Value(Serializer):  # type: ignore[misc,unused-ignore]
-        def __call__(self, value: Outgoing, ctx: object) -> bytes | None:
-            del ctx
-            return value.value
+        def __call__(self, *said: Any, **options: Any) -> bytes:  # noqa: ANN401 - as Quix has it
+            del options
+            return said[0].value or b""
 
-    @dataclass(frozen=True, slots=True)
+    @dataclass(slots=True)
     class Record:
         topic: str
         partition: int
