@@ -76,11 +76,6 @@ class Lexicon:
             read_analogues(artifacts / ANALOGUES_FILE, frozenset(codes)),
         )
 
-    @property
-    def labels_en(self) -> tuple[str, ...]:
-        """The English labels, which are the codes."""
-        return self.codes
-
     @cached_property
     def sha256(self) -> str:
         """The digest of the codes and their order: a dictionary fits a lexicon when this agrees."""

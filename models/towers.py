@@ -45,7 +45,6 @@ class Towers:
     def __init__(self, context: ort.InferenceSession, reply: ort.InferenceSession) -> None:
         self._context = context
         self._reply = reply
-        self._width = int(reply.get_inputs()[0].shape[1])
 
     @classmethod
     def open(cls, artifacts: Path, runtime: Runtime) -> Towers:

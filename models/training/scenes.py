@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-import numpy as np
-
 from models.arrays import FloatArray
 from models.situation import Situation
 from models.spoiling import KINDS, Kind, Pools, Surroundings, spoil
@@ -107,8 +105,3 @@ def real_and_spoilt(positions: Sequence[Position], vectors: TextVectors, replies
         examples.append(make_example(position, "real", position.truth, vectors))
         examples += [make_example(position, kind, texts[index, kind], vectors) for kind in KINDS]
     return examples
-
-
-def origins_of(examples: Sequence[Example]) -> np.ndarray:
-    """Give the origins of examples as an array (n,) of str, to select by."""
-    return np.array([example.origin for example in examples])

@@ -15,14 +15,14 @@ _MODES = {
     "strict": "an unlabelled scene counts as an error until its label comes",
     "expected": "an unlabelled scene counts its calibrated risk",
     "off": "no promise about errors; only thresholds gate",
-    "observe": "everything is decided, nothing is gated",
+    "observe": "verdicts are what they would be; act on none of them, every draft may be said",
 }
 _FINAL = {
     "ready": "go on to generation (healed scenes with their cue)",
     "withheld": "say nothing",
     "reasoning": "think again",
 }
-_WITHHELD = {
+WITHHELD = {
     "ledger.drafts": "the promise on drafts has no room for the risk",
     "ledger.healed": "the promise on healed scenes has no room for the risk",
     "bridged.gains_little": "no chain is expected to hold",
@@ -35,7 +35,9 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path, con
     """Print what happened, why scenes were withheld, and where to look."""
     gate = cast("Mapping[str, Mapping[str, object]]", summary["settings"])["gate"]
     mode = str(gate["mode"])
-    console.print(f"gate: [bold]{mode}[/bold], {_MODES[mode]}; promised error rate {gate['alpha']:.0%}")
+    console.print(f"gate: [bold]{mode}[/bold], {_MODES[mode]}", soft_wrap=True)
+    if mode != "off":
+        console.print(_promise(gate), soft_wrap=True)
     console.print(_outcomes(summary))
     if summary.get("controls"):
         console.print(_controls(summary))
@@ -69,7 +71,7 @@ def _outcomes(summary: Mapping[str, object]) -> Table:
         if verdict == "ready":
             section("healed_by", {"regeneration": "healed: same meaning, another register"}, "  healed by ")
         if verdict == "withheld":
-            section("withheld_by", _WITHHELD, "  ")
+            section("withheld_by", WITHHELD, "  ")
     dead = cast("int", summary["dead"])
     if dead:
         table.add_row("[bold]dead letters[/bold]", f"{dead:,}", "", "not admitted; see dead.jsonl")
@@ -85,16 +87,27 @@ def _controls(summary: Mapping[str, object]) -> Table:
     controls = cast("Mapping[str, Mapping[str, float]]", summary["controls"])
     table = Table(box=None, pad_edge=False, title="right against the truth (cosine .30)", title_justify="left")
     columns = list(next(iter(controls.values())))
-    table.add_column("route")
+    table.add_column("route", no_wrap=True)
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for route, figures in controls.items():
         shares = [f"{figures[name]:.0f}" if name == "scenes" else f"{figures[name]:.2f}" for name in columns]
-        lost = beaten(figures)
         table.add_row(route, *shares)
-        if lost:
-            table.add_row("", f"does not beat: {', '.join(lost).replace('_', ' ')}", *[""] * (len(columns) - 1))
+    lost = [
+        f"{route} does not beat {', '.join(beaten(figures))}" for route, figures in controls.items() if beaten(figures)
+    ]
+    table.caption = "; ".join(lost).replace("_", " ")
+    table.caption_justify = "left"
     return table
+
+
+def _promise(gate: Mapping[str, object]) -> str:
+    kind = "guaranteed" if gate["mode"] == "strict" else "on expectation"
+    spare = f"{gate['slack']:g} + {gate['rho']:g} a turn"
+    return (
+        f"promise, {kind}: a user's errors stay under {gate['alpha']:.0%} of the drafts said "
+        f"({gate['alpha_healed']:.0%} of the healed), + {spare}"
+    )
 
 
 _FEEDBACK = {

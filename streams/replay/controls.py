@@ -24,6 +24,7 @@ from schemas.scene import Chain, Code, Scene
 from streams.scoring.chains import to_arrays
 
 MAX_TRIALS = 4000
+RIVALS = ("unhealed", "lower_threshold", "random_codes", "length", "cosine")
 MIN_HEALED = 10
 
 
@@ -119,10 +120,8 @@ class _Scored:
 
 
 def beaten(figures: Mapping[str, float]) -> list[str]:
-    """Return the controls that a route does not beat; the echo is a cheat and only shown."""
-    return [
-        name for name in ("lower_threshold", "random_codes", "length", "cosine") if figures["healed"] <= figures[name]
-    ]
+    """Return what a route does not beat: controls, and the same scenes left as they were; the echo is only shown."""
+    return [name for name in RIVALS if figures["healed"] <= figures[name]]
 
 
 def _swapped(trial: Trial, suite: Suite, rng: Random) -> Chain:

@@ -11,7 +11,10 @@ from streams.stages.policy import Gate, Routes
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a verdict depends on; None where a fact does not apply to the scene's origin."""
+    """All that a verdict depends on; None where a fact does not apply to the scene's origin.
+
+    `bare` says that the scene came as a chain alone, without a draft or its embedding.
+    """
 
     origin: Origin
     theta: float
@@ -21,6 +24,7 @@ class Facts:
     gain: float | None
     activated: bool
     healings: int
+    bare: bool
     gate: Gate
     routes: Routes
 
@@ -50,7 +54,11 @@ def _means_well(facts: Facts) -> bool:
 
 
 def _can_switch(facts: Facts) -> bool:
-    return _means_well(facts) and facts.routes.regeneration and facts.healings_left
+    return _means_well(facts) and not facts.bare and facts.routes.regeneration and facts.healings_left
+
+
+def _is_bare(facts: Facts) -> bool:
+    return _means_well(facts) and facts.bare and _can_cross(facts)
 
 
 def _can_only_cross(facts: Facts) -> bool:
@@ -85,6 +93,7 @@ REGENERATE, ANALOGUE = Verdict.REGENERATE, Verdict.ANALOGUE
 RULES: tuple[Rule, ...] = (
     Rule("fresh.resonates",       FRESH,       _resonates,         READY,      "resonance {p_form:.3f} reaches the threshold {theta:.3f}"),
     Rule("fresh.meaning_right",   FRESH,       _can_switch,        REGENERATE, "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is right (intent {p_intent:.3f})"),
+    Rule("fresh.chain_alone",     FRESH,       _is_bare,           ANALOGUE,   "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is right (intent {p_intent:.3f}) but a chain alone has no embedding to hold in another register"),
     Rule("fresh.voices_closed",   FRESH,       _can_only_cross,    ANALOGUE,   "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is right (intent {p_intent:.3f}) but regeneration is closed"),
     Rule("fresh.meaning_weak",    FRESH,       _can_cross,         ANALOGUE,   "resonance {p_form:.3f} is under the threshold {theta:.3f}, its meaning is weak (intent {p_intent:.3f})"),
     Rule("fresh.no_route",        FRESH,       _always,            WITHHELD,   "resonance {p_form:.3f} is under the threshold {theta:.3f} and no way of healing is open"),

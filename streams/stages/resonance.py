@@ -48,10 +48,11 @@ def judge(scene: Scene, reading: Reading, row: Sensitivity, policy: Policy) -> J
 
     account = ledger.account_of(scene.origin)
     plain_risk = _risk(scene, reading)
-    risk = round(min(1.0, plain_risk * ledger.correction(getattr(row, account))), 4)
+    correction = ledger.correction(getattr(row, account))
+    risk = round(min(1.0, plain_risk * correction), 4)
     if verdict is Verdict.READY and not ledger.allows(row, account, plain_risk, gate):
         verdict, name = Verdict.WITHHELD, f"ledger.{account}"
-        reason = f"{reason}, but the promise on {account} leaves no room for its risk of {risk:.2f}"
+        reason = f"{reason}, but the promise on {account} has no room for it: {_risk_in_words(plain_risk, correction)}"
 
     deviation, dialogue = _weigh_density(scene, reading.parts, dialogue)
     row = rows.with_dialogue(row, dialogue)
@@ -115,9 +116,16 @@ def _facts(scene: Scene, reading: Reading, theta: float, policy: Policy) -> Fact
         gain=None if healing is None else healing.gain,
         activated=healing is None or healing.activated,
         healings=scene.attempt,
+        bare=scene.draft is None and scene.embedding is None,
         gate=policy.gate,
         routes=policy.routes,
     )
+
+
+def _risk_in_words(plain: float, correction: float) -> str:
+    if correction == 1.0:
+        return f"risk {plain:.2f}"
+    return f"risk {plain:.2f} by the models, times {correction:.2f} by this listener's labels"
 
 
 def _risk(scene: Scene, reading: Reading) -> float:

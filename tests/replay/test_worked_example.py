@@ -13,14 +13,10 @@ from pathlib import Path
 import pytest
 
 from streams.cli.wiring import artifacts_of, load_settings
+from tools.readme import WORKED_EXAMPLE as CONTEXT
 
 ROOT = Path(__file__).parents[2]
 CHAIN = "вход + дрожь + неясность"
-CONTEXT = (
-    "I wake before the house does. Good morning, I suppose.",
-    "Good morning. Is there tension, or can you take a step?",
-    "Tight shoulders, a cold floor. And then the first step.",
-)
 ALIVE = ["step", "tension", "morning"]
 
 

@@ -5,6 +5,8 @@ import itertools
 import pytest
 
 from schemas.names import Origin, Verdict
+from streams.cli import summary
+from streams.replay.report import words
 from streams.stages.filter import RULES, Facts, Rule, decide, explain
 from streams.stages.policy import Gate, Routes
 
@@ -21,6 +23,7 @@ def facts(origin: Origin, **fields: object) -> Facts:
         "gain": 0.1 if origin is BRIDGED else None,
         "activated": True,
         "healings": {FRESH: 0, REGENERATED: 1, BRIDGED: 1}[origin],
+        "bare": False,
         "gate": Gate(),
         "routes": Routes(),
     }
@@ -40,6 +43,9 @@ TABLE = [
     (BRIDGED, {"gain": 0.2999, "activated": False}, Verdict.REASONING),
     (BRIDGED, {"gain": 0.2999}, Verdict.WITHHELD),
     (FRESH, {"p_intent": 0.9, "routes": Routes(regeneration=False)}, Verdict.ANALOGUE),
+    (FRESH, {"p_intent": 0.9, "bare": True}, Verdict.ANALOGUE),
+    (FRESH, {"p_form": 0.5, "bare": True}, Verdict.READY),
+    (FRESH, {"p_intent": 0.9, "bare": True, "routes": Routes(bridge=False)}, Verdict.WITHHELD),
     (FRESH, {"p_intent": 0.9, "routes": Routes(bridge=False)}, Verdict.REGENERATE),
     (FRESH, {"p_intent": 0.1, "routes": Routes(bridge=False)}, Verdict.WITHHELD),
     (FRESH, {"p_intent": 0.9, "gate": Gate(max_healings=0)}, Verdict.WITHHELD),
@@ -59,6 +65,7 @@ def test_the_rows_stand_in_the_order_of_the_design() -> None:
     assert [(rule.origin, rule.verdict, rule.name) for rule in RULES] == [
         (FRESH, Verdict.READY, "fresh.resonates"),
         (FRESH, Verdict.REGENERATE, "fresh.meaning_right"),
+        (FRESH, Verdict.ANALOGUE, "fresh.chain_alone"),
         (FRESH, Verdict.ANALOGUE, "fresh.voices_closed"),
         (FRESH, Verdict.ANALOGUE, "fresh.meaning_weak"),
         (FRESH, Verdict.WITHHELD, "fresh.no_route"),
@@ -69,6 +76,12 @@ def test_the_rows_stand_in_the_order_of_the_design() -> None:
         (BRIDGED, Verdict.REASONING, "bridged.nothing_alive"),
         (BRIDGED, Verdict.WITHHELD, "bridged.gains_little"),
     ]
+
+
+def test_every_way_to_silence_and_back_has_words_for_a_person() -> None:
+    named = {rule.name for rule in RULES if rule.verdict in {Verdict.WITHHELD, Verdict.REASONING}}
+    assert named | {"ledger.drafts", "ledger.healed"} == set(words.RULES)
+    assert named - {"bridged.nothing_alive"} <= set(summary.WITHHELD)
 
 
 def test_resonance_never_judges_a_healed_scene() -> None:
@@ -89,6 +102,7 @@ def all_facts() -> list[Facts]:
                 "gain": fit if origin is BRIDGED else None,
                 "activated": alive,
                 "healings": healings,
+                "bare": not alive,
                 "routes": Routes(regeneration=open_routes[0], bridge=open_routes[1]),
             }
             made.append(facts(origin, **fields))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.names import Verdict
+from streams.replay.controls import RIVALS
 from streams.replay.report.data import HealingStats, RunData
 from streams.replay.report.files import Summary
 from streams.replay.report.sketches import Histogram
-
-_RIVALS = frozenset({"lower_threshold", "random_codes", "length", "cosine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def controls(summary: Summary) -> Controls:
         cells = []
         for column in columns:
             value = row.get(column)
-            beats = healed is not None and value is not None and column in _RIVALS and value >= healed
+            beats = healed is not None and value is not None and column in RIVALS and value >= healed
             text = "–" if value is None else f"{value:,.{0 if column == 'scenes' else 2}f}"
             cells.append((text, beats))
         rows.append((name.replace("_", " "), cells))
