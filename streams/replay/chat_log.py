@@ -90,8 +90,8 @@ def _read_message(message: object, position: int) -> _Message | Refusal | None:
     content = message.get("content")
     if content is None and message.get("tool_calls"):
         return None
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
+        parts = [part.get("text") for part in content if part.get("type") == "text"]
         content = "\n".join(part for part in parts if isinstance(part, str))
     if not isinstance(content, str):
         return Refusal(DeadReason.WRONG_FIELDS, f"{where}.content` is not a text")
