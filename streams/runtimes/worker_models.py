@@ -70,11 +70,16 @@ class ModelThread:
             await asyncio.sleep(self._max_wait_seconds)
         calls = [self._waiting.popleft()]
         count = len(calls[0].items)
-        while self._waiting and self._waiting[0].ask == calls[0].ask:
-            count += len(self._waiting[0].items)
-            if count > self._max_batch:
-                break
-            calls.append(self._waiting.popleft())
+        others: deque[_Call] = deque()
+        # The longest waiting call says what is asked; whoever asks the same comes along, past those who ask otherwise.
+        while self._waiting and count < self._max_batch:
+            call = self._waiting.popleft()
+            if call.ask == calls[0].ask and count + len(call.items) <= self._max_batch:
+                calls.append(call)
+                count += len(call.items)
+            else:
+                others.append(call)
+        self._waiting.extendleft(reversed(others))
         return calls
 
     async def _answer(self, calls: Sequence[_Call]) -> bool:
