@@ -43,6 +43,24 @@ def test_calls_that_wait_together_are_answered_together_in_one_thread() -> None:
     asyncio.run(run())
 
 
+def test_calls_that_ask_the_same_go_together_past_those_that_ask_otherwise() -> None:
+    async def run() -> None:
+        model, other, thread = Model(), Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        first = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+        asked = [model.double, other.double, model.double, other.double]
+        others = [asyncio.create_task(thread.ask(ask, [n])) for n, ask in enumerate(asked)]
+        await asyncio.sleep(0.01)
+        model.hold.set()
+        await first
+        assert [list(answer) for answer in await asyncio.gather(*others)] == [[0], [2], [4], [6]]
+        assert (model.batches, other.batches) == ([1, 2], [2])
+        thread.close()
+
+    asyncio.run(run())
+
+
 def test_a_batch_is_never_larger_than_the_model_takes() -> None:
     async def run() -> None:
         model, thread = Model(), ModelThread("models", 8, 0.0)
