@@ -39,6 +39,7 @@ from streams.kafka.groups import Groups
 from streams.kafka.membership import ConsumerThread, Membership
 from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Place
+from streams.kafka.transactions import SharedCommits
 
 _POLL_WHILE_FULL_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
@@ -54,7 +55,7 @@ class Consumer(driver.Consumer):
         self.membership = transport.membership
         self._sought_epoch = -1
         super().__init__(transport, *args, **kwargs)
-        self.groups.commit = self._commit_places
+        self.groups.commit = SharedCommits(self._commit_places).commit
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
