@@ -5,7 +5,7 @@ Against the worker stands a plain aiokafka loop with the same stages, models, me
 own topics of 4 partitions; they are measured in turns, one at a time, the pairs right after each other. A drain is so
 many scenes put on the topic at once, timed until the last is decided, healings included; latency is from when a scene
 was due to be sent until its decision arrived, at half of what the plain loop drains; Faust's `take` and Quix Streams,
-where they are slower, at half of what they drain themselves (`at/s`), so their latencies are no match for the
+where they are slower, at half of what they drain themselves (`at/s`), so their latencies stand apart from the
 worker's. What is measured is preceded by a warm-up. Ratios are medians of the ratios of each turn's pair.
 """
 
