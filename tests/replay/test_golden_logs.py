@@ -100,3 +100,12 @@ def test_a_dialogue_that_is_not_there_is_said_not_to_be(shell: Shell, tmp_path: 
     assert ran.code == 0
     assert ran.err == "no scene of dialogue nobody[2J is in these logs\n"
     check_run(tmp_path / "run")
+
+
+def test_a_person_is_told_where_to_look_whatever_the_folder_is_called(shell: Shell, tmp_path: Path) -> None:
+    ran = shell.run("replay", SCENES, "--out", "runs [/b]/[red]1", "--limit", 2)
+    assert (ran.code, ran.err) == (0, "")
+    told = dict(line.split(": ", 1) for line in ran.out.splitlines() if line.startswith(("decisions: ", "report: ")))
+    for path in told.values():
+        assert (tmp_path / path.strip()).is_file()
+    assert told.keys() == {"decisions", "report"}
