@@ -181,3 +181,22 @@ def test_a_pipe_is_a_log(shell: Shell, tmp_path: Path) -> None:
         assert (ran.code, ran.err) == (0, "")
         assert "30" in ran.out.split(",")[0]
     check_run(tmp_path / "run")
+
+
+def test_a_log_and_a_folder_may_have_names_that_are_no_utf8(tmp_path: Path) -> None:
+    log = os.fsencode(tmp_path) + b"/caf\xe9.jsonl"
+    shutil.copy(SCENES, os.fsdecode(log))
+    command = [os.fsencode(PROGRAM), b"replay", log, b"--limit", b"2"]
+    for more in ([], [b"--out", b"caf\xe9", b"--json"]):
+        done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, timeout=120, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    for run in (tmp_path / os.fsdecode(b"caf\xe9"), *(tmp_path / "runs").iterdir()):
+        check_run(run)
+
+
+def test_nothing_is_told_to_the_makers_of_the_runtime(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": os.environ["PATH"]}
+    assert (
+        subprocess.run([str(PROGRAM), "doctor"], env=home, capture_output=True, timeout=120, check=False).returncode < 2
+    )
+    assert not [*tmp_path.rglob("*onnxruntime*")]

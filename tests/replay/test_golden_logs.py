@@ -109,3 +109,12 @@ def test_a_person_is_told_where_to_look_whatever_the_folder_is_called(shell: She
     for path in told.values():
         assert (tmp_path / path.strip()).is_file()
     assert told.keys() == {"decisions", "report"}
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(shell: Shell, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert shell.run("replay", SCENES, "--json", "--limit", 1).code == 0
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert len(runs) == 3
+    for run in runs:
+        check_run(run)
