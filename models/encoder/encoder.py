@@ -68,7 +68,7 @@ class Encoder:
         for name in (MODEL_FILE, TOKENIZER_FILE):
             if not (folder / name).is_file():
                 raise ModelError(
-                    f"{folder} is no encoder: it has no {name}. Point models.encoder at a folder with {MODEL_FILE} and "
+                    f"{folder} is no encoder: it has no {name}. Point models.encoder_folder at a folder with {MODEL_FILE} and "
                     f"{TOKENIZER_FILE}, or leave it unset for the default."
                 )
         return cls(folder, runtime, batch_size)
@@ -119,7 +119,7 @@ class Encoder:
         return np.array(means, np.float32)
 
     def _probe(self) -> int:
-        advice = "Point models.encoder at a sentence encoder with one output (b, d) or (b, tokens, d)."
+        advice = "Point models.encoder_folder at a sentence encoder with one output (b, d) or (b, tokens, d)."
         try:
             vectors = self.run(self.tokenize(["a"]))
         except LOAD_FAILURES as failure:

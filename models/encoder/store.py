@@ -59,7 +59,7 @@ def ensure_built(cache_dir: Path, runtime: Runtime) -> Path:
     except OSError as failure:
         raise ModelError(
             f"The encoder cannot be written to {cache_dir}: {failure.strerror or failure}. "
-            "Make room there (200 MB), or choose another folder with models.cache_dir."
+            "Make room there (200 MB), or choose another folder with models.cache_folder."
         ) from failure
     return folder
 

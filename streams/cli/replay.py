@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -80,10 +82,11 @@ def replay(
     spoiling = None if spoil is None else _parse_spoiling(spoil, seed)
     settings = load_settings(memory=memory)
     check_logs(logs)
-    folder = _default_folder(logs) if out is None else out
-    keep_apart(folder, logs)
+    if out is not None:
+        keep_apart(out, logs)
     policy = settings.policy()
     scorer = open_scorer(settings, quotes=not no_texts)
+    folder = _new_folder(logs) if out is None else out
     selection = Selection(settings.replay.context_turns, limit, dialogue)
     items = read_logs(logs, scorer.terms(), selection)
     if no_texts:
@@ -205,6 +208,16 @@ def _parse_spoiling(text: str, seed: int) -> Spoiling:
         raise typer.BadParameter(str(error), param_hint="--spoil") from error
 
 
-def _default_folder(logs: list[str]) -> Path:
+def _new_folder(logs: list[str]) -> Path:
+    """Make the folder of a run that was given none; a run that began in the same second keeps its own."""
     stem = "stdin" if logs[0] == STDIN else Path(logs[0]).name.split(".")[0]
-    return Path("runs") / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{stem}"
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(folder for folder in (Path("runs") / name for name in names) if _is_made(folder))
+
+
+def _is_made(folder: Path) -> bool:
+    with told_where(folder), suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        return True
+    return False

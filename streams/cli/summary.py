@@ -47,8 +47,9 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path, con
     console.print(
         f"{summary['scenes']:,} scenes in {summary['seconds']} s ({speed}), digest {str(summary['digest'])[:16]}…"
     )
-    console.print(f"decisions: {folder / 'decisions.jsonl'}", soft_wrap=True)
-    console.print(f"report:    {report}", soft_wrap=True)
+    # A folder's name may hold what looks like markup.
+    console.print(f"decisions: {folder / 'decisions.jsonl'}", soft_wrap=True, markup=False)
+    console.print(f"report:    {report}", soft_wrap=True, markup=False)
 
 
 def _outcomes(summary: Mapping[str, object]) -> Table:

@@ -119,7 +119,9 @@ class RunWriter:
             for file in self._files.values():
                 file.flush()
             try:
-                (self.folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", "utf-8")
+                text = json.dumps(summary, indent=2, ensure_ascii=False) + "\n"
+                # The name of a log or a folder may be no UTF-8.
+                (self.folder / SUMMARY).write_bytes(text.encode("utf-8", "replace"))
             except OSError:
                 # A directory with half a summary would look like a finished run.
                 (self.folder / SUMMARY).unlink(missing_ok=True)

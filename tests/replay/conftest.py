@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.replay.late_feedback import own_lines
-from tests.replay.program import EXAMPLES, LOGS, replay, settings_of
+from tests.replay.program import EXAMPLES, LOGS, SPOILT, replay, settings_of
 
-RATED_DIALOGUES = 24
+RATED_DIALOGUES = 16
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +20,9 @@ def plain_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def spoilt_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The examples with drafts spoilt, no words kept, in small batches."""
+    """The shorter examples with drafts spoilt, no words kept, in small batches."""
     folder = tmp_path_factory.mktemp("golden") / "spoilt"
-    spoil = ("--spoil", "shattered,offtopic,generic,echo:0.4")
-    return replay(folder, *LOGS, *spoil, "--no-texts", settings=settings_of(7, 8))
+    return replay(folder, *LOGS[1:], "--spoil", SPOILT, "--no-texts", settings=settings_of(7, 8))
 
 
 @pytest.fixture(scope="session")

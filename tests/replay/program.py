@@ -13,6 +13,7 @@ EXAMPLES = ROOT / "examples"
 PROGRAM = Path(sys.executable).with_name("scenestream")
 # Each verdict and each route is in these.
 LOGS = tuple(EXAMPLES / name for name in ("evenings.jsonl", "night_shift.jsonl.gz", "scenes.jsonl", "sceny_ru.jsonl"))
+SPOILT = "shattered,offtopic,generic,echo:0.4"
 
 
 def settings_of(max_batch: int, open_scenes: int, **gate: object) -> dict[str, str]:
@@ -23,7 +24,7 @@ def settings_of(max_batch: int, open_scenes: int, **gate: object) -> dict[str, s
 
 def start(*arguments: object, settings: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the program to its end and return what it said."""
-    command = [PROGRAM, *map(str, arguments)]
+    command = [str(PROGRAM), *map(str, arguments)]
     environment = {**os.environ, **(settings or {})}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 

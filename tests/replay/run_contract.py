@@ -38,6 +38,14 @@ def summary_of(run: Path) -> Line:
 
 def check_run(run: Path) -> None:
     """Assert that the directory is one that the contract describes."""
+    check_lines(run)
+    for decision in lines_of(run / "decisions.jsonl"):
+        assert decision["parts"]["gain"] == (decision["healing"] or {"gain": None})["gain"]
+    assert (run / "report.html").stat().st_size > 0
+
+
+def check_lines(run: Path) -> None:
+    """Assert it of all but the report, and of models that know nothing."""
     summary = summary_of(run)
     scenes = _scenes(run)
     for decisions in scenes.values():
@@ -46,7 +54,6 @@ def check_run(run: Path) -> None:
     _check_rows(run, summary, len(scenes))
     if (run / "texts.jsonl").exists():
         assert [line["scene_id"] for line in lines_of(run / "texts.jsonl")] == list(scenes)
-    assert (run / "report.html").stat().st_size > 0
 
 
 def _scenes(run: Path) -> dict[str, list[Line]]:
@@ -97,11 +104,12 @@ def _check_lineage(decision: Line, before: list[Line]) -> list[Line]:
 
 def _check_verdict(decision: Line) -> None:
     """Hold the numbers against the verdict: who shows a threshold goes by it."""
-    rule, parts, healed = decision["rule"], decision["parts"], decision["healing"] is not None
+    rule, healed = decision["rule"], decision["healing"] is not None
     assert healed == (decision["attempt"] > 0)
     assert (decision["cue"] is not None) == (healed and decision["verdict"] == "ready")
     assert "\n" not in (decision["cue"] or "")
-    assert (parts["gain"] is not None) == (decision["origin"] == "bridge")
+    gain = decision["healing"]["gain"] if healed else None
+    assert (gain is not None) == (decision["origin"] == "bridge")
     judged_by = {"fresh": "resonance", "regeneration": "fidelity", "bridge": "gain"}[decision["origin"]]
     reached = decision[judged_by] if judged_by == "resonance" else decision["healing"][judged_by]
     if rule in {"fresh.resonates", "regenerated.faithful", "bridged.gains"} or rule.startswith("ledger."):
@@ -149,7 +157,10 @@ def _check_summary(run: Path, summary: Line, scenes: Mapping[str, list[Line]]) -
 def _check_rows(run: Path, summary: Line, scenes: int) -> None:
     rows = list(lines_of(run / "sensitivity.jsonl"))
     assert len({row["key"] for row in rows}) == len(rows)
-    assert sum(row["offered"] for row in rows) == scenes
+    # Ctrl-C finds rows ahead of what is written: their scenes wait for one before them in the log.
+    exact = not summary["interrupted"]
+    offered = sum(row["offered"] for row in rows)
+    assert offered == scenes if exact else offered >= scenes
     strict = summary["settings"]["gate"]["mode"] == "strict"
     for row in rows:
         assert len(row["dialogues"]) <= 32
@@ -161,8 +172,9 @@ def _check_rows(run: Path, summary: Line, scenes: int) -> None:
             alpha = gate["alpha" if name == "drafts" else "alpha_healed"]
             bound = alpha * account["emitted"] + gate["slack"] + gate["rho"] * row["offered"]
             assert not strict or account["errors"] <= bound + 1e-9
-    assert sum(row["repeated"] for row in rows) == summary["feedback"].get("repeated", 0)
-    assert sum(row["inapplicable"] for row in rows) == summary["feedback"].get("inapplicable", 0)
+    for outcome in ("repeated", "inapplicable"):
+        counted = sum(row[outcome] for row in rows)
+        assert counted == summary["feedback"].get(outcome, 0) or not exact
 
 
 def digest_of(decisions: list[Line]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Shell
-from tests.replay.program import EXAMPLES, LOGS, replay, settings_of
+from tests.replay.program import EXAMPLES, LOGS, SPOILT, replay, settings_of
 from tests.replay.run_contract import FINAL, check_run, lines_of, summary_of
 
 SCENES = EXAMPLES / "scenes.jsonl"
@@ -47,7 +47,7 @@ def test_strict_withholds_what_its_promise_has_no_room_for(strict_run: Path) -> 
     assert {"learnt", "repeated", "inapplicable"} <= summary_of(strict_run)["feedback"].keys()
 
 
-@pytest.mark.parametrize(("max_batch", "open_scenes"), [(1, 768), (7, 8), (256, 8)])
+@pytest.mark.parametrize(("max_batch", "open_scenes"), [(1, 768), (256, 8)])
 def test_late_and_repeated_feedback_give_one_digest_in_any_batch(
     late_log: Path, strict_run: Path, tmp_path: Path, max_batch: int, open_scenes: int
 ) -> None:
@@ -59,7 +59,7 @@ def test_late_and_repeated_feedback_give_one_digest_in_any_batch(
 
 
 def test_spoilt_drafts_give_one_digest_in_any_batch(spoilt_run: Path, tmp_path: Path) -> None:
-    run = replay(tmp_path / "run", *LOGS, "--spoil", "shattered,offtopic,generic,echo:0.4", "--no-texts")
+    run = replay(tmp_path / "run", *LOGS[1:], "--spoil", SPOILT, "--no-texts")
     assert (run / "decisions.jsonl").read_bytes() == (spoilt_run / "decisions.jsonl").read_bytes()
     assert summary_of(run)["controls"] == summary_of(spoilt_run)["controls"]
 
@@ -100,3 +100,21 @@ def test_a_dialogue_that_is_not_there_is_said_not_to_be(shell: Shell, tmp_path: 
     assert ran.code == 0
     assert ran.err == "no scene of dialogue nobody[2J is in these logs\n"
     check_run(tmp_path / "run")
+
+
+def test_a_person_is_told_where_to_look_whatever_the_folder_is_called(shell: Shell, tmp_path: Path) -> None:
+    ran = shell.run("replay", SCENES, "--out", "runs [/b]/[red]1", "--limit", 2)
+    assert (ran.code, ran.err) == (0, "")
+    told = dict(line.split(": ", 1) for line in ran.out.splitlines() if line.startswith(("decisions: ", "report: ")))
+    for path in told.values():
+        assert (tmp_path / path.strip()).is_file()
+    assert told.keys() == {"decisions", "report"}
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(shell: Shell, tmp_path: Path) -> None:
+    for _ in range(3):
+        assert shell.run("replay", SCENES, "--json", "--limit", 1).code == 0
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert len(runs) == 3
+    for run in runs:
+        check_run(run)

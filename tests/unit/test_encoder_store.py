@@ -106,7 +106,7 @@ def test_other_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ModelError, match=r"cannot be written.*cache_dir"):
+    with pytest.raises(ModelError, match=r"cannot be written.*cache_folder"):
         ensure_built(tmp_path / "file", RUNTIME)
 
 
