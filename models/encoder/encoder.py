@@ -68,8 +68,8 @@ class Encoder:
         for name in (MODEL_FILE, TOKENIZER_FILE):
             if not (folder / name).is_file():
                 raise ModelError(
-                    f"{folder} is no encoder: it has no {name}. Point models.encoder_folder at a folder with {MODEL_FILE} and "
-                    f"{TOKENIZER_FILE}, or leave it unset for the default."
+                    f"{folder} is no encoder: it has no {name}. Point models.encoder_folder at a folder with "
+                    f"{MODEL_FILE} and {TOKENIZER_FILE}, or leave it unset for the default."
                 )
         return cls(folder, runtime, batch_size)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from streams.cli.interrupts import plain_death
 
 
 def main() -> None:
     """Load the program and run its command line."""
-    # ONNX Runtime reports to its makers from its import on, unless told not to before.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     with plain_death():
         from streams.cli import app  # noqa: PLC0415 - loading takes a second, in which Ctrl-C may come
 
