@@ -66,7 +66,7 @@ clean: ## Remove the environment and what was built
 	rm -rf $(VENV) build *.egg-info runs .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(UV):
-	@echo "First set-up: downloads 170 MB to run, 250 MB to test; a minute or two on most lines."
+	@echo "First set-up: downloads 180 MB to run, 260 MB to test; a minute or two on most lines."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.7"
