@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.base import Event, Frozen, Id, Turn, Unit
+from schemas.ids import with_scene_id
 from schemas.names import Register
 
 
@@ -32,9 +33,7 @@ class Feedback(Event):
     @model_validator(mode="before")
     @classmethod
     def _name_the_scene(cls, data: object) -> object:
-        if isinstance(data, dict) and not data.get("scene_id") and "dialogue_id" in data and "turn" in data:
-            return {**data, "scene_id": f"{data['dialogue_id']}:{data['turn']}"}
-        return data
+        return with_scene_id(data)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

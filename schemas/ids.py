@@ -17,3 +17,10 @@ def dialogue_id_of(messages: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(list(messages), ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[
         :32
     ]
+
+
+def with_scene_id(data: object) -> object:
+    """Return an event's fields with the scene_id that one without it has: dialogue_id:turn."""
+    if isinstance(data, dict) and not data.get("scene_id") and "dialogue_id" in data and "turn" in data:
+        return {**data, "scene_id": f"{data['dialogue_id']}:{data['turn']}"}
+    return data

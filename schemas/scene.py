@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.base import Cosine, Event, Frozen, Id, Turn, Unit
+from schemas.ids import with_scene_id
 from schemas.names import Origin, Register, Role
 from schemas.vector import Vector
 
@@ -99,9 +100,7 @@ class Scene(Event):
     @model_validator(mode="before")
     @classmethod
     def _name_the_scene(cls, data: object) -> object:
-        if isinstance(data, dict) and not data.get("scene_id") and "dialogue_id" in data and "turn" in data:
-            return {**data, "scene_id": f"{data['dialogue_id']}:{data['turn']}"}
-        return data
+        return with_scene_id(data)
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

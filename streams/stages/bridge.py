@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from schemas.names import Origin
-from schemas.scene import Healing, Scene, Step, Swap
+from schemas.scene import Healing, Scene, Swap
+from streams.stages.homeward import send_back
 from streams.stages.policy import Routes
 from streams.stages.reading import Candidate
 
@@ -58,21 +58,4 @@ def bridge(scene: Scene, candidates: Sequence[Candidate], routes: Routes) -> Sce
         activated=best.activated,
         nearest_reply=best.nearest_reply,
     )
-    step = Step(
-        stage="bridge",
-        attempt=scene.attempt,
-        outcome="healed",
-        rule=f"{healing.strength} {best.source}",
-        register=scene.register,
-        codes=tuple(new),
-    )
-    return scene.model_copy(
-        update={
-            "attempt": scene.attempt + 1,
-            "origin": Origin.BRIDGE,
-            "chain": best.chain,
-            "healing": healing,
-            "lineage": (*scene.lineage, step),
-            "wanted": None,
-        }
-    )
+    return send_back(scene, healing, best.chain, scene.register, f"{healing.strength} {best.source}")

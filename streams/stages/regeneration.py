@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from schemas.names import REGISTERS, Origin, Register
-from schemas.scene import Healing, Scene, Step
+from schemas.names import REGISTERS, Register
+from schemas.scene import Healing, Scene
 from schemas.sensitivity import Sensitivity
 from streams.stages import preferences, rows
+from streams.stages.homeward import send_back
 from streams.stages.reading import Rendering
 
 
@@ -26,22 +27,5 @@ def regenerate(scene: Scene, rendering: Rendering) -> Scene:
         fidelity=rendering.fidelity,
         risk=rendering.risk,
     )
-    step = Step(
-        stage="regeneration",
-        attempt=scene.attempt,
-        outcome="healed",
-        rule=f"switched to {rendering.register}",
-        register=rendering.register,
-        codes=tuple(code.code for code in rendering.chain),
-    )
-    return scene.model_copy(
-        update={
-            "attempt": scene.attempt + 1,
-            "origin": Origin.REGENERATION,
-            "chain": rendering.chain,
-            "register": rendering.register,
-            "healing": healing,
-            "lineage": (*scene.lineage, step),
-            "wanted": None,
-        }
-    )
+    rule = f"switched to {rendering.register}"
+    return send_back(scene, healing, rendering.chain, rendering.register, rule)
