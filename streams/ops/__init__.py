@@ -1,0 +1,1 @@
+"""For those who watch: lag one can trust, metrics, and the dashboard."""
