@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.records import Place, Rows
+from streams.kafka.records import Place, Restorable
 
 _RECORDS_AT_ONCE = 5000
 
 
-async def restore(options: Mapping[str, object], wanted: Mapping[Place, Rows]) -> int:
+async def restore(options: Mapping[str, object], wanted: Mapping[Place, Restorable]) -> int:
     """Read the given changelog partitions into their rows; return how many records there were.
 
     The end is where the consumer's position reaches the end offset: the last offset of a transaction is a marker, which

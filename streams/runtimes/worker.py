@@ -20,6 +20,7 @@ from streams.kafka.handover import Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
+from streams.kafka.suspects import Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
@@ -84,7 +85,10 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     )
     rows = TableRows(table.data, changelog)
     batching = settings.models
-    threads = tuple(ModelThread(name, batching.max_batch, batching.max_wait_ms) for name in ("encoder", "models"))
+    threads = tuple(
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, batching.deadline_seconds, fail)
+        for name in ("encoder", "models")
+    )
     desk = Desk(
         scorer=scorer,
         encoder=threads[0],
@@ -104,6 +108,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         ),
         _sending(kafka),
         Limits(kafka.max_records, kafka.max_buffered),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
         fail,
         transactional=kafka.guarantee == "exactly_once",
     )
@@ -191,7 +196,7 @@ def _largest(max_message_bytes: int) -> int:
 
 def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
     def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
-        reason = error.reason.value if isinstance(error, Refusal) else type(error).__name__
+        reason = _reason(error)
         _log.warning(
             "dead_letter",
             topic=record.topic,
@@ -204,3 +209,13 @@ def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], 
         return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
 
     return put_aside
+
+
+def _reason(error: Refusal | Exception) -> str:
+    match error:
+        case Refusal():
+            return error.reason.value
+        case Convicted():
+            return error.suspect.exception
+        case _:
+            return type(error).__name__
