@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Group, Place, Received, Rows
@@ -40,6 +41,7 @@ class Groups:
         fail: Callable[[BaseException], None],
         *,
         transactional: bool,
+        meter: Meter = UNMETERED,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -53,6 +55,7 @@ class Groups:
         self._limits = limits
         self.fail = fail
         self._transactional = transactional
+        self._meter = meter
         self._runners: dict[Place, PartitionRunner] = {}
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -126,6 +129,7 @@ class Groups:
             self.fail(error)
             return
         self._starts_over += 1
+        self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
         runners, self._runners = self.runners, {}
         self._begin(self._start_over(runners))
@@ -164,7 +168,9 @@ class Groups:
         self.polled_at_seconds = time.monotonic()
         for runner in self.runners:
             runner.run()
-        _log.info("restored", partitions=len(places), rows=count, seconds=round(time.monotonic() - began, 3))
+        seconds = time.monotonic() - began
+        self._meter.restored(count, seconds)
+        _log.info("restored", partitions=len(places), rows=count, seconds=round(seconds, 3))
 
     async def _restore(self, runners: Mapping[Place, PartitionRunner]) -> int:
         wanted: dict[Place, Rows] = {}
@@ -178,7 +184,7 @@ class Groups:
             for group in self._groups:
                 if group.rows is not None:
                     group.rows.clear()
-            count = await restore(self._sending.options, wanted)
+            count = await restore(self._sending.options, wanted, self._meter)
 
         await until_reached("restoring", attempt, lambda: False)
         return count
@@ -197,9 +203,10 @@ class Groups:
                         "see `scenestream topics check`"
                     )
                 outbox = self._new_outbox(group, number)
-                runners[PartitionRunner(group, number, outbox, self._limits, self._room.set, self._runner_failed)] = (
-                    owned
+                runner = PartitionRunner(
+                    group, number, outbox, self._limits, self._room.set, self._runner_failed, self._meter
                 )
+                runners[runner] = owned
         return runners
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:

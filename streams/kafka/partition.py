@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from streams.kafka.bisect import Batch, prepare
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.records import Group, Outgoing, Place, Received
 from streams.kafka.transactions import Outbox
 
@@ -47,6 +48,7 @@ class PartitionRunner:
         limits: Limits,
         on_room: Callable[[], None],
         fail: Callable[[BaseException], None],
+        meter: Meter = UNMETERED,
     ) -> None:
         self.group = group
         self.number = number
@@ -57,6 +59,7 @@ class PartitionRunner:
         self._limits = limits
         self._on_room = on_room
         self._fail = fail
+        self._meter = meter
         self._waiting: dict[Place, deque[Received]] = {Place(topic, number): deque() for topic in group.topics}
         self._turns = deque(self._waiting)
         self._arrived = asyncio.Event()
@@ -150,7 +153,9 @@ class PartitionRunner:
         records = [*batch.records, *(culprit.record for culprit in batch.culprits)]
         last = max(record.offset for record in records)
         offsets: Mapping[Place, int] = {Place(records[0].topic, self.number): last + 1}
+        began = time.monotonic()
         await self.outbox.send(outputs, rows, offsets)
+        self._meter.committed(records, [*outputs, *rows], time.monotonic() - began)
         self._open_records -= len(records)
         self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()

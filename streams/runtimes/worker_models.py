@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from streams.kafka.meter import UNMETERED, Meter
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -18,6 +21,7 @@ class _Call:
     ask: Callable[[Sequence[Any]], Sequence[Any]]
     items: Sequence[Any]
     answer: asyncio.Future[Sequence[Any]]
+    since_seconds: float
 
 
 class ModelThread:
@@ -27,7 +31,9 @@ class ModelThread:
     shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once.
     """
 
-    def __init__(self, name: str, max_batch: int, max_wait_ms: float) -> None:
+    def __init__(self, name: str, max_batch: int, max_wait_ms: float, meter: Meter = UNMETERED) -> None:
+        self._name = name
+        self._meter = meter
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._max_batch = max_batch
         self._max_wait_seconds = max_wait_ms / 1000
@@ -42,7 +48,7 @@ class ModelThread:
             return ()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="model-thread")
-        call = _Call(ask, items, asyncio.get_running_loop().create_future())
+        call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.append(call)
         self._arrived.set()
         return await call.answer
@@ -86,11 +92,15 @@ class ModelThread:
         items = [item for call in calls for item in call.items]
         loop = asyncio.get_running_loop()
         try:
+            began = time.monotonic()
             answers = await loop.run_in_executor(self._pool, self._ask, calls[0].ask, items)
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             if len(calls) == 1 and not calls[0].answer.done():
                 calls[0].answer.set_exception(error)
             return False
+        waited = [began - call.since_seconds for call in calls]
+        what = getattr(calls[0].ask, "__name__", "")
+        self._meter.asked(self._name, what, len(items), waited, time.monotonic() - began)
         start = 0
         for call in calls:
             if not call.answer.done():
