@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Group, Place, Received, Rows
@@ -44,6 +45,7 @@ class Groups:
         fail: Callable[[BaseException], None],
         *,
         transactional: bool,
+        meter: Meter = UNMETERED,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -60,6 +62,7 @@ class Groups:
         self._noting: asyncio.Task[None] | None = None
         self.fail = fail
         self._transactional = transactional
+        self._meter = meter
         self._runners: dict[Place, PartitionRunner] = {}
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -139,6 +142,7 @@ class Groups:
             self.fail(error)
             return
         self._starts_over += 1
+        self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
         runners, self._runners = self.runners, {}
         self._begin(self._start_over(runners))
@@ -203,7 +207,9 @@ class Groups:
         self.polled_at_seconds = time.monotonic()
         for runner in self.runners:
             runner.run()
-        _log.info("restored", partitions=len(places), rows=count, seconds=round(time.monotonic() - began, 3))
+        seconds = time.monotonic() - began
+        self._meter.restored(count, seconds)
+        _log.info("restored", partitions=len(places), rows=count, seconds=round(seconds, 3))
 
     async def _restore(self, runners: Mapping[Place, PartitionRunner]) -> int:
         wanted: dict[Place, Rows] = {}
@@ -220,7 +226,7 @@ class Groups:
                     group.rows.clear()
             self._suspects.clear()
             count, _ = await asyncio.gather(
-                restore(self._sending.options, wanted), restore(self._sending.options, suspected)
+                restore(self._sending.options, wanted, self._meter), restore(self._sending.options, suspected)
             )
 
         await until_reached("restoring", attempt, lambda: False)
@@ -241,7 +247,14 @@ class Groups:
                     )
                 outbox = self._new_outbox(group, number)
                 runner = PartitionRunner(
-                    group, number, outbox, self._limits, self._suspects, self._room.set, self._runner_failed
+                    group,
+                    number,
+                    outbox,
+                    self._limits,
+                    self._suspects,
+                    self._room.set,
+                    self._runner_failed,
+                    self._meter,
                 )
                 runners[runner] = owned
         return runners

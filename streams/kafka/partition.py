@@ -14,6 +14,7 @@ import structlog
 from schemas.topics import dead_topic
 from streams.kafka.bisect import Batch, Culprit, prepare
 from streams.kafka.dead_letters import counted
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.patience import is_unsendable
 from streams.kafka.records import Group, Handler, HandlerError, Outgoing, Place, Received
 from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects, alone
@@ -49,6 +50,7 @@ class PartitionRunner:
         suspects: Suspects,
         on_room: Callable[[], None],
         fail: Callable[[BaseException], None],
+        meter: Meter = UNMETERED,
     ) -> None:
         self.group = group
         self.number = number
@@ -61,6 +63,7 @@ class PartitionRunner:
         self._passed: list[Outgoing] = []
         self._on_room = on_room
         self._fail = fail
+        self._meter = meter
         self._waiting: dict[Place, deque[Received]] = {Place(topic, number): deque() for topic in group.topics}
         self._turns = deque(self._waiting)
         self._arrived = asyncio.Event()
@@ -174,12 +177,14 @@ class PartitionRunner:
         if len(records) == 1:
             outputs = self._clear(records[0], outputs)
         passed, self._passed = self._passed, []
+        began = time.monotonic()
         try:
             await self.outbox.send([*outputs, *passed], rows, offsets)
         except Exception as error:
             if is_unsendable(error):
                 raise BatchError(batch.handler.stage, records, error) from error
             raise
+        self._meter.committed(records, [*outputs, *rows], time.monotonic() - began)
         self._open_records -= len(records)
         self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()

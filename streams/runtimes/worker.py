@@ -24,6 +24,7 @@ from streams.kafka.suspects import Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
+from streams.ops.worker_metrics import WorkerMetrics
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
@@ -71,6 +72,7 @@ class Live:
     models: Mapping[str, str]
     threads: tuple[ModelThread, ...]
     rows: TableRows
+    metrics: WorkerMetrics
 
 
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
@@ -84,9 +86,10 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
     )
     rows = TableRows(table.data, changelog)
+    metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
     threads = tuple(
-        ModelThread(name, batching.max_batch, batching.max_wait_ms, batching.deadline_seconds, fail)
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, fail)
         for name in ("encoder", "models")
     )
     desk = Desk(
@@ -97,8 +100,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         rows=rows,
         name=kafka.topic,
         stamp=models_stamp(models),
-        bury=_undertaker(kafka.group),
+        bury=_undertaker(kafka.group, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
+        meter=metrics,
     )
     groups = Groups(
         (
@@ -111,6 +115,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
         fail,
         transactional=kafka.guarantee == "exactly_once",
+        meter=metrics,
     )
 
     async def check() -> None:
@@ -123,7 +128,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
-    return Live(app, groups, models, threads, rows)
+    return Live(app, groups, models, threads, rows, metrics)
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
@@ -194,9 +199,10 @@ def _largest(max_message_bytes: int) -> int:
     return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
 
 
-def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
+def _undertaker(group: str, metrics: WorkerMetrics) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
     def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
         reason = _reason(error)
+        metrics.buried(record.topic, stage, reason)
         _log.warning(
             "dead_letter",
             topic=record.topic,

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.suspects import Hung, alone
 
 Item = TypeVar("Item")
@@ -24,6 +25,7 @@ class _Call:
     ask: Callable[[Sequence[Any]], Sequence[Any]]
     items: Sequence[Any]
     answer: asyncio.Future[Sequence[Any]]
+    since_seconds: float
     alone: bool
 
 
@@ -43,10 +45,12 @@ class ModelThread:
         name: str,
         max_batch: int,
         max_wait_ms: float,
+        meter: Meter = UNMETERED,
         deadline_seconds: float = math.inf,
         on_hung: Callable[[Hung], None] | None = None,
     ) -> None:
         self.name = name
+        self._meter = meter
         self._deadline_seconds = deadline_seconds
         self._on_hung = on_hung
         self._hung = False
@@ -71,7 +75,7 @@ class ModelThread:
             return ()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="model-thread")
-        call = _Call(ask, items, asyncio.get_running_loop().create_future(), alone.get())
+        call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic(), alone.get())
         self._waiting.append(call)
         self._arrived.set()
         return await call.answer
@@ -120,26 +124,33 @@ class ModelThread:
         items = [item for call in calls for item in call.items]
         answers: list[Any] = []
         try:
+            began = time.monotonic()
             for start in range(0, len(items), self._max_batch):
                 answers += await self._within_deadline(calls[0].ask, items[start : start + self._max_batch])
         except Hung as error:
-            self._hung = True
-            waiting = [call for call in calls if not call.answer.done()]
-            for call in waiting:
-                call.answer.set_exception(error)
-            if not waiting and self._on_hung is not None:
-                self._on_hung(error)
+            self._tell_hung(calls, error)
             return True
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             if len(calls) == 1 and not calls[0].answer.done():
                 calls[0].answer.set_exception(error)
             return False
+        waited = [began - call.since_seconds for call in calls]
+        what = getattr(calls[0].ask, "__name__", "")
+        self._meter.asked(self.name, what, len(items), waited, time.monotonic() - began)
         start = 0
         for call in calls:
             if not call.answer.done():
                 call.answer.set_result(answers[start : start + len(call.items)])
             start += len(call.items)
         return True
+
+    def _tell_hung(self, calls: Sequence[_Call], error: Hung) -> None:
+        self._hung = True
+        waiting = [call for call in calls if not call.answer.done()]
+        for call in waiting:
+            call.answer.set_exception(error)
+        if not waiting and self._on_hung is not None:
+            self._on_hung(error)
 
     async def _within_deadline(
         self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]

@@ -108,7 +108,7 @@ def test_a_call_that_was_given_up_disturbs_nobody() -> None:
 
 def test_what_is_not_answered_in_time_is_told_to_all_who_asked_and_to_nobody_else() -> None:
     async def run() -> None:
-        model, thread = Model(), ModelThread("models", 8, 1.0, 0.05)
+        model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05)
         model.hold.clear()
         asked = asyncio.create_task(thread.ask(model.double, [1]))
         await asyncio.sleep(0.01)
@@ -128,7 +128,7 @@ def test_what_is_not_answered_in_time_is_told_to_all_who_asked_and_to_nobody_els
 def test_a_hang_that_nobody_waits_for_any_more_is_told_all_the_same() -> None:
     async def run() -> None:
         told: list[Hung] = []
-        model, thread = Model(), ModelThread("models", 8, 1.0, 0.05, told.append)
+        model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05, on_hung=told.append)
         model.hold.clear()
         asked = asyncio.create_task(thread.ask(model.double, [1]))
         await asyncio.sleep(0.01)
