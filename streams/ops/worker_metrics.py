@@ -24,7 +24,6 @@ from streams.ops.judgement_metrics import Judgements
 from streams.stages.policy import Mode
 
 State = Literal["starting", "restoring", "working", "draining"]
-CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _AGES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
 _SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)

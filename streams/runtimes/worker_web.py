@@ -10,7 +10,8 @@ from typing import Any, cast
 from faust.web import Request, Response, View
 
 from streams.kafka.handover import Producer
-from streams.ops.worker_metrics import CONTENT_TYPE, Standing, State
+from streams.ops.instruments import CONTENT_TYPE
+from streams.ops.worker_metrics import Standing, State
 from streams.runtimes.worker import Live
 from streams.settings import WebSettings
 
