@@ -40,6 +40,9 @@ class ModelSettings(Frozen):
     threads: PositiveInt = Field(default_factory=_encoder_threads, description="threads of the encoder on the CPU")
     max_batch: PositiveInt = Field(default=64, description="scenes in a micro-batch")
     max_wait_ms: Annotated[float, Field(ge=0.0)] = Field(default=5.0, description="how long a batch waits to fill up")
+    deadline_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=30.0, description="the worker ends when its models have not answered a micro-batch for so long"
+    )
     encoder_batch: PositiveInt = Field(default=8, description="texts of like length that the encoder reads at once")
     encoder_folder: Path | None = Field(default=None, description="a folder with model.onnx and tokenizer.json")
     artifacts_folder: Path | None = Field(default=None, description="trained weights other than the installed ones")
