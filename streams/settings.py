@@ -156,7 +156,7 @@ class OpsSettings(Frozen):
     isolation: Literal["read_committed", "read_uncommitted"] = Field(
         default="read_committed", description="what counts as a message: as readers of committed records see it, or all"
     )
-    timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(default=5.0, description="how long Kafka may take to answer")
+    timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(default=5.0, description="how long Kafka may take")
     fetch_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=2.0, description="how long a look may fetch oldest records; what is left is fetched by the next"
     )
