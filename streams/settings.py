@@ -40,6 +40,9 @@ class ModelSettings(Frozen):
     threads: PositiveInt = Field(default_factory=_encoder_threads, description="threads of the encoder on the CPU")
     max_batch: PositiveInt = Field(default=64, description="scenes in a micro-batch")
     max_wait_ms: Annotated[float, Field(ge=0.0)] = Field(default=5.0, description="how long a batch waits to fill up")
+    deadline_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=30.0, description="the worker ends when its models have not answered a micro-batch for so long"
+    )
     encoder_batch: PositiveInt = Field(default=8, description="texts of like length that the encoder reads at once")
     encoder_folder: Path | None = Field(default=None, description="a folder with model.onnx and tokenizer.json")
     artifacts_folder: Path | None = Field(default=None, description="trained weights other than the installed ones")
@@ -135,6 +138,30 @@ class WebSettings(Frozen):
     )
 
 
+class OpsSettings(Frozen):
+    """How consumer lag is looked at, and from when on it is worth an alarm."""
+
+    cluster_name: str | None = Field(default=None, description="what metrics call this Kafka; its own id by default")
+    every_seconds: Annotated[float, Field(ge=0.5)] = Field(default=10.0, description="from one look to the next")
+    window_seconds: Annotated[float, Field(gt=0.0)] = Field(default=300.0, description="looks that verdicts are about")
+    rate_seconds: Annotated[float, Field(gt=0.0)] = Field(default=60.0, description="looks that rates are taken from")
+    settle_seconds: Annotated[float, Field(ge=0.0)] = Field(
+        default=60.0, description="looks must span so much before a group is said to stall or to fall behind"
+    )
+    floor_messages: PositiveInt = Field(default=100, description="fewer waiting ones alarm nobody")
+    floor_age_seconds: Annotated[float, Field(ge=0.0)] = Field(default=60.0, description="as little do younger ones")
+    old_age_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=3600.0, description="what has waited for so long may alarm, however few they are"
+    )
+    isolation: Literal["read_committed", "read_uncommitted"] = Field(
+        default="read_committed", description="what counts as a message: as readers of committed records see it, or all"
+    )
+    timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(default=5.0, description="how long Kafka may take")
+    fetch_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=2.0, description="how long a look may fetch oldest records; what is left is fetched by the next"
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -152,6 +179,7 @@ class Settings(BaseSettings):
     replay: ReplaySettings = ReplaySettings()
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
+    ops: OpsSettings = OpsSettings()
     memory: Path | None = Field(default=None, description="the folder of a memory base")
     priors: Path | None = Field(default=None, description="a file written by `scenestream priors fold`")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

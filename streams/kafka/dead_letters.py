@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -78,6 +78,15 @@ def bury(record: Received, failure: Failure) -> Outgoing:
     }
     added = tuple((PREFIX + name, str(value).encode("utf-8", "replace")) for name, value in said.items())
     return Outgoing(dead_topic(record.topic), record.key, record.value, (*record.headers, *added))
+
+
+def counted(letter: Outgoing, tries: int) -> Outgoing:
+    """Return a dead letter with so many tries more than it says."""
+    name = f"{PREFIX}delivery.count"
+    headers = tuple(
+        (key, str(_number(value) + tries).encode() if key == name else value) for key, value in letter.headers
+    )
+    return replace(letter, headers=headers)
 
 
 def read_letter(record: Received) -> Letter:

@@ -7,17 +7,21 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
+from aiokafka.errors import KafkaError
 
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Group, Place, Received, Rows
 from streams.kafka.restore import restore
-from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
+from streams.kafka.suspects import BatchError, Suspects
+from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox, send_once
 
 _log = structlog.get_logger(__name__)
 # So often in a row without a batch that was committed; then it is not Kafka that is away.
 _STARTS_OVER = 5
 _LET_GO_SECONDS = 2.0
+_NOTED_WITHIN_SECONDS = 10.0
 
 
 class AssignmentError(Exception):
@@ -37,9 +41,11 @@ class Groups:
         groups: Sequence[Group],
         sending: Sending,
         limits: Limits,
+        suspects: Suspects,
         fail: Callable[[BaseException], None],
         *,
         transactional: bool,
+        meter: Meter = UNMETERED,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -51,8 +57,12 @@ class Groups:
         self._groups = groups
         self._sending = sending
         self._limits = limits
+        self._suspects = suspects
+        self._to_note: list[BatchError] = []
+        self._noting: asyncio.Task[None] | None = None
         self.fail = fail
         self._transactional = transactional
+        self._meter = meter
         self._runners: dict[Place, PartitionRunner] = {}
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
@@ -117,6 +127,12 @@ class Groups:
         self._starting.add_done_callback(self._started)
 
     def _runner_failed(self, error: BaseException) -> None:
+        if isinstance(error, BatchError):
+            self._to_note.append(error)
+        if self._to_note:
+            # The process ends; what else fails meanwhile changes nothing.
+            self._noting = self._noting or asyncio.create_task(self._note_and_fail(), name="note-suspects")
+            return
         if not self.restored:
             # Others that failed of the same cause; they are being dropped.
             return
@@ -126,9 +142,36 @@ class Groups:
             self.fail(error)
             return
         self._starts_over += 1
+        self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
         runners, self._runners = self.runners, {}
         self._begin(self._start_over(runners))
+
+    async def _note_and_fail(self) -> None:
+        """Note what failed, until Kafka has it, and end the process; without a note it is tried as before."""
+        noted = 0
+        try:
+            async with asyncio.timeout(_NOTED_WITHIN_SECONDS):
+                # Several partitions may have asked the models that hang.
+                while noted < len(self._to_note):
+                    error = self._to_note[noted]
+                    notes = self._suspects.note(error)
+                    await send_once(self._sending, notes)
+                    noted += 1
+                    first, last = error.records[0], error.records[-1]
+                    _log.error(
+                        "suspects_noted",
+                        stage=error.stage,
+                        topic=first.topic,
+                        partition=first.partition,
+                        first_offset=first.offset,
+                        last_offset=last.offset,
+                        count=len(notes),
+                        error=type(error.cause).__name__,
+                    )
+        except (KafkaError, OSError) as error:
+            _log.error("suspects_not_noted", error=repr(error), batches=len(self._to_note) - noted)
+        self.fail(self._to_note[0].cause)
 
     async def _start_over(self, runners: Sequence[PartitionRunner]) -> None:
         await self._let_go(runner.abandon() for runner in runners)
@@ -164,13 +207,16 @@ class Groups:
         self.polled_at_seconds = time.monotonic()
         for runner in self.runners:
             runner.run()
-        _log.info("restored", partitions=len(places), rows=count, seconds=round(time.monotonic() - began, 3))
+        seconds = time.monotonic() - began
+        self._meter.restored(count, seconds)
+        _log.info("restored", partitions=len(places), rows=count, seconds=round(seconds, 3))
 
     async def _restore(self, runners: Mapping[Place, PartitionRunner]) -> int:
         wanted: dict[Place, Rows] = {}
         for runner in runners.values():
             if runner.group.rows is not None:
                 wanted[Place(runner.group.rows.changelog, runner.number)] = runner.group.rows
+        suspected = {Place(self._suspects.topic, runner.number): self._suspects for runner in runners.values()}
         count = 0
 
         async def attempt() -> None:
@@ -178,7 +224,10 @@ class Groups:
             for group in self._groups:
                 if group.rows is not None:
                     group.rows.clear()
-            count = await restore(self._sending.options, wanted)
+            self._suspects.clear()
+            count, _ = await asyncio.gather(
+                restore(self._sending.options, wanted, self._meter), restore(self._sending.options, suspected)
+            )
 
         await until_reached("restoring", attempt, lambda: False)
         return count
@@ -197,9 +246,17 @@ class Groups:
                         "see `scenestream topics check`"
                     )
                 outbox = self._new_outbox(group, number)
-                runners[PartitionRunner(group, number, outbox, self._limits, self._room.set, self._runner_failed)] = (
-                    owned
+                runner = PartitionRunner(
+                    group,
+                    number,
+                    outbox,
+                    self._limits,
+                    self._suspects,
+                    self._room.set,
+                    self._runner_failed,
+                    self._meter,
                 )
+                runners[runner] = owned
         return runners
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.records import Place, Rows
+from streams.kafka.meter import UNMETERED, Meter
+from streams.kafka.records import Place, Restorable
 
 _RECORDS_AT_ONCE = 5000
 
 
-async def restore(options: Mapping[str, object], wanted: Mapping[Place, Rows]) -> int:
+async def restore(options: Mapping[str, object], wanted: Mapping[Place, Restorable], meter: Meter = UNMETERED) -> int:
     """Read the given changelog partitions into their rows; return how many records there were.
 
     The end is where the consumer's position reaches the end offset: the last offset of a transaction is a marker, which
@@ -34,7 +35,8 @@ async def restore(options: Mapping[str, object], wanted: Mapping[Place, Rows]) -
         ends = await reader.end_offsets(partitions)
         await reader.seek_to_beginning(*partitions)
         count = 0
-        while await _is_behind(reader, ends):
+        while left := await _left(reader, ends):
+            meter.restoring(left)
             records = await reader.getmany(timeout_ms=100, max_records=_RECORDS_AT_ONCE)
             for partition, batch in records.items():
                 rows = wanted[Place(*partition)]
@@ -47,6 +49,5 @@ async def restore(options: Mapping[str, object], wanted: Mapping[Place, Rows]) -
         await reader.stop()
 
 
-async def _is_behind(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
-    positions: Sequence[int] = [await reader.position(partition) for partition in ends]
-    return any(position < end for position, end in zip(positions, ends.values(), strict=True))
+async def _left(reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> int:
+    return sum([max(0, end - await reader.position(partition)) for partition, end in ends.items()])

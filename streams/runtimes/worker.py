@@ -20,9 +20,11 @@ from streams.kafka.handover import Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
+from streams.kafka.suspects import Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
+from streams.ops.worker_metrics import WorkerMetrics
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
@@ -70,6 +72,7 @@ class Live:
     models: Mapping[str, str]
     threads: tuple[ModelThread, ...]
     rows: TableRows
+    metrics: WorkerMetrics
 
 
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
@@ -83,8 +86,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
     )
     rows = TableRows(table.data, changelog)
+    metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
-    threads = tuple(ModelThread(name, batching.max_batch, batching.max_wait_ms) for name in ("encoder", "models"))
+    threads = tuple(
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, fail)
+        for name in ("encoder", "models")
+    )
     desk = Desk(
         scorer=scorer,
         encoder=threads[0],
@@ -93,8 +100,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         rows=rows,
         name=kafka.topic,
         stamp=models_stamp(models),
-        bury=_undertaker(kafka.group),
+        bury=_undertaker(kafka.group, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
+        meter=metrics,
     )
     groups = Groups(
         (
@@ -104,8 +112,10 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         ),
         _sending(kafka),
         Limits(kafka.max_records, kafka.max_buffered),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
         fail,
         transactional=kafka.guarantee == "exactly_once",
+        meter=metrics,
     )
 
     async def check() -> None:
@@ -118,7 +128,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
-    return Live(app, groups, models, threads, rows)
+    return Live(app, groups, models, threads, rows, metrics)
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
@@ -189,9 +199,10 @@ def _largest(max_message_bytes: int) -> int:
     return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
 
 
-def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
+def _undertaker(group: str, metrics: WorkerMetrics) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
     def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
-        reason = error.reason.value if isinstance(error, Refusal) else type(error).__name__
+        reason = _reason(error)
+        metrics.buried(record.topic, stage, reason)
         _log.warning(
             "dead_letter",
             topic=record.topic,
@@ -204,3 +215,13 @@ def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], 
         return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
 
     return put_aside
+
+
+def _reason(error: Refusal | Exception) -> str:
+    match error:
+        case Refusal():
+            return error.reason.value
+        case Convicted():
+            return error.suspect.exception
+        case _:
+            return type(error).__name__

@@ -69,6 +69,7 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
         judged = resonance.judge(scene, reading, row, desk.policy)
         note = Note(scene.scene_id, self.stage, scene.attempt, datetime.now(UTC), wire.passed(record.headers))
         desk.rows.put(judged.row, note)
+        desk.meter.decided(judged.decision)
         verdict = judged.decision.verdict
         _log.debug(
             "decided",
@@ -168,6 +169,7 @@ class Threshold(Handler["Feedback | Refusal"]):
                 yield desk.bury(record, self.stage, feedback)
                 continue
             tuned = threshold.tune(desk.rows.get(feedback.key), feedback, desk.policy.gate)
+            desk.meter.tuned(tuned.outcome)
             at, trace = datetime.now(UTC), wire.passed(record.headers)
             desk.rows.echo(tuned.row, Note(feedback.scene_id, self.stage, 0, at, trace, tuned.outcome))
             if tuned.outcome == "unknown":

@@ -14,6 +14,7 @@ import structlog
 import uvloop
 
 from streams.kafka.groups import AssignmentError
+from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
 from streams.runtimes.worker import Live, build
 from streams.runtimes.worker_web import add_pages
@@ -21,8 +22,8 @@ from streams.scoring.port import Scorer
 from streams.settings import Settings
 
 _log = structlog.get_logger(__name__)
-# Exit codes beside 0: what a person must put right, a batch that failed, and a drain that took too long.
-WRONG, FAILED, OVERDUE = 2, 3, 4
+# Exit codes beside 0: what a person must put right, a batch that failed, a drain that took too long, models that hung.
+WRONG, FAILED, OVERDUE, HUNG = 2, 3, 4, 5
 
 
 class Worker(faust.Worker):
@@ -83,7 +84,7 @@ def fail(error: BaseException) -> None:
         sys.stderr.write(f"scenestream: {error}\n")
         _end(WRONG)
     _log.critical("worker_fails", error=repr(error), exc_info=error)
-    _end(FAILED)
+    _end(HUNG if isinstance(error, Hung) else FAILED)
 
 
 def _overdue(seconds: float) -> None:

@@ -1,14 +1,17 @@
-"""The worker's health, on Faust's own web server: /livez and /readyz."""
+"""The worker's health, on Faust's own web server: /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
 from faust.web import Request, Response, View
 
 from streams.kafka.handover import Producer
+from streams.ops.instruments import CONTENT_TYPE
+from streams.ops.worker_metrics import Standing, State
 from streams.runtimes.worker import Live
 from streams.settings import WebSettings
 
@@ -16,7 +19,7 @@ _ANSWER_WITHIN_SECONDS = 1.0
 
 
 def add_pages(live: Live, web: WebSettings) -> None:
-    """Add /livez and /readyz; `?verbose` says which models decide."""
+    """Add /livez, /readyz and /metrics; `?verbose` says which models decide."""
 
     @live.app.page("/livez")  # type: ignore[untyped-decorator,unused-ignore]
     async def livez(view: View, request: Request) -> Response:
@@ -38,6 +41,12 @@ def add_pages(live: Live, web: WebSettings) -> None:
             }
         return view.json(body, status=200 if body["ready"] else 503)
 
+    @live.app.page("/metrics")  # type: ignore[untyped-decorator,unused-ignore]
+    async def metrics(view: View, request: Request) -> Response:
+        """Answer with what was counted, as text for Prometheus."""
+        del request
+        return view.bytes(live.metrics.exposition(standing(live, web.stalled_seconds)), headers=CONTENT_TYPE)
+
 
 def stalled_partitions(live: Live, limit_seconds: float) -> Mapping[str, float]:
     """Return {partition: seconds} for those where records wait and none was committed for so long.
@@ -52,6 +61,33 @@ def stalled_partitions(live: Live, limit_seconds: float) -> Mapping[str, float]:
         for runner in live.groups.runners
         if runner.open_records and now - runner.progressed_at_seconds > limit_seconds
     }
+
+
+def standing(live: Live, stalled_seconds: float) -> Standing:
+    """Return how the worker stands."""
+    groups = live.groups
+    partitions: Counter[str] = Counter()
+    open_records: Counter[str] = Counter()
+    for runner in groups.runners:
+        partitions[runner.group.name] += 1
+        open_records[runner.group.name] += runner.open_records
+    return Standing(
+        state=_state(live),
+        rows=len(live.rows),
+        partitions=partitions,
+        open_records=open_records,
+        paused=len(groups.full()),
+        stalled=len(stalled_partitions(live, stalled_seconds)),
+    )
+
+
+def _state(live: Live) -> State:
+    groups = live.groups
+    if groups.draining:
+        return "draining"
+    if groups.restored:
+        return "working"
+    return "restoring" if groups.joined else "starting"
 
 
 async def readiness(live: Live) -> Mapping[str, bool]:
