@@ -28,8 +28,8 @@ _WORKER = """
 ## Of a worker, on the port of /livez
 
 Histograms have `_bucket`, `_sum` and `_count`. Verdicts, healings and dead letters are counted when they are decided;
-when Kafka goes away in the middle of a batch that happens, and counts, twice. Records, bytes and batches count when they
-are committed.
+when Kafka goes away in the middle of a batch that happens, and counts, twice. Records, bytes and batches are counted
+when they are committed.
 """
 _LAG = """
 ## Of the dashboard: consumer lag, for every group of the cluster
