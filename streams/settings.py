@@ -99,7 +99,7 @@ class KafkaSettings(Frozen):
     drain_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=15.0, description="how long a worker told to stop may take to finish, commit and leave"
     )
-    max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
+    max_records: PositiveInt = Field(default=512, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
     )

@@ -15,7 +15,15 @@ from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Group, Place, Received, Rows
 from streams.kafka.restore import restore
 from streams.kafka.suspects import BatchError, Suspects
-from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox, send_once
+from streams.kafka.transactions import (
+    Commit,
+    Outbox,
+    PlainOutbox,
+    Sending,
+    SharedProducer,
+    TransactionalOutbox,
+    send_once,
+)
 
 _log = structlog.get_logger(__name__)
 # So often in a row without a batch that was committed; then it is not Kafka that is away.
@@ -234,6 +242,7 @@ class Groups:
 
     def _new_runners(self, places: set[Place]) -> dict[PartitionRunner, list[Place]]:
         runners = {}
+        shared = SharedProducer(self._sending)
         for group in self._groups:
             for number in sorted({place.partition for place in places if place.topic in group.topics}):
                 owned = [Place(topic, number) for topic in group.topics]
@@ -245,7 +254,7 @@ class Groups:
                         f"{', '.join(group.topics)}: these topics need the same number of partitions; "
                         "see `scenestream topics check`"
                     )
-                outbox = self._new_outbox(group, number)
+                outbox = self._new_outbox(group, number, shared)
                 runner = PartitionRunner(
                     group,
                     number,
@@ -259,10 +268,10 @@ class Groups:
                 runners[runner] = owned
         return runners
 
-    def _new_outbox(self, group: Group, number: int) -> Outbox:
+    def _new_outbox(self, group: Group, number: int, shared: SharedProducer) -> Outbox:
         if self._transactional:
             return TransactionalOutbox(self._sending, f"{self._sending.group_id}-{group.name}-{number}")
-        return PlainOutbox(self._sending, self.commit)
+        return PlainOutbox(shared, self.commit)
 
     def _started(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -1,12 +1,13 @@
-"""One partition number of a group: its batches are prepared ahead, and applied and committed one after the other."""
+"""One partition number of a group: each topic's batches are prepared ahead; what is ready is committed together."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -36,9 +37,10 @@ class Limits:
 class PartitionRunner:
     """Takes the records of a partition number and sends what comes of them.
 
-    While one batch is committed the next is prepared. An error after a row was touched, or while a batch is sent, goes
-    to `fail`, which ends the process: memory may be ahead of the log. Where the records may be to blame it is a
-    BatchError, and whoever tries them next knows them as suspects.
+    While batches are committed the next of each topic is prepared. What is ready when a commit begins goes into it, one
+    batch of a topic at most, for a commit costs the same for few records as for many. An error after a row was touched,
+    or while batches are sent, goes to `fail`, which ends the process: memory may be ahead of the log. Where the records
+    may be to blame it is a BatchError, and whoever tries them next knows them as suspects.
     """
 
     def __init__(
@@ -65,9 +67,11 @@ class PartitionRunner:
         self._fail = fail
         self._meter = meter
         self._waiting: dict[Place, deque[Received]] = {Place(topic, number): deque() for topic in group.topics}
+        self._arrived = {place: asyncio.Event() for place in self._waiting}
+        self._ready: dict[Place, Batch[Any]] = {}
         self._turns = deque(self._waiting)
-        self._arrived = asyncio.Event()
-        self._ready: asyncio.Queue[Batch[Any]] = asyncio.Queue(1)
+        self._is_ready = asyncio.Event()
+        self._was_taken = {place: asyncio.Event() for place in self._waiting}
         self._busy = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._culprits_in_a_row = 0
@@ -96,11 +100,11 @@ class PartitionRunner:
         self.next_offsets[place] = new[-1].offset + 1
         self._waiting[place].extend(new)
         self._open_records += len(new)
-        self._arrived.set()
+        self._arrived[place].set()
 
     def run(self) -> None:
         """Begin to work."""
-        for work in (self._prepare_ahead(), self._commit_in_order()):
+        for work in (*(self._prepare_ahead(place) for place in self._waiting), self._commit_in_order()):
             task = asyncio.create_task(work, name=f"{self.group.name}-{self.number}")
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -124,10 +128,15 @@ class PartitionRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.outbox.stop()
 
-    async def _prepare_ahead(self) -> None:
+    async def _prepare_ahead(self, place: Place) -> None:
+        handler, was_taken = self.group.handler_of(place.topic), self._was_taken[place]
         while True:
-            place, records = await self._take()
-            await self._ready.put(await self._prepare(self.group.handler_of(place.topic), records))
+            batch = await self._prepare(handler, await self._take(place))
+            while place in self._ready:
+                was_taken.clear()
+                await was_taken.wait()
+            self._ready[place] = batch
+            self._is_ready.set()
 
     async def _prepare(self, handler: Handler[Any], records: Sequence[Received]) -> Batch[Any]:
         suspect = self._suspects.of(records[0])
@@ -141,59 +150,82 @@ class PartitionRunner:
         finally:
             alone.reset(token)
 
-    async def _take(self) -> tuple[Place, Sequence[Received]]:
-        """Return the next records of one topic; topics take turns."""
-        while True:
-            for _ in range(len(self._turns)):
-                self._turns.rotate(-1)
-                waiting = self._waiting[self._turns[0]]
-                if waiting:
-                    was_full = self.is_full(self._turns[0])
-                    most = min(len(waiting), self._limits.max_records)
-                    count = self._suspects.before_next(self._turns[0], waiting, most)
-                    records = [waiting.popleft() for _ in range(count)]
-                    if was_full:
-                        self._on_room()
-                    return self._turns[0], records
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def _take(self, place: Place) -> Sequence[Received]:
+        """Return the next records of a topic."""
+        waiting = self._waiting[place]
+        while not waiting:
+            self._arrived[place].clear()
+            await self._arrived[place].wait()
+        was_full = self.is_full(place)
+        count = self._suspects.before_next(place, waiting, min(len(waiting), self._limits.max_records))
+        records = [waiting.popleft() for _ in range(count)]
+        if was_full:
+            self._on_room()
+        return records
 
     async def _commit_in_order(self) -> None:
         while True:
-            batch = await self._ready.get()
+            while not self._ready:
+                self._is_ready.clear()
+                await self._is_ready.wait()
             async with self._busy:
-                await self._commit(batch)
+                await self._commit(self._take_ready())
 
-    async def _commit(self, batch: Batch[Any]) -> None:
-        records = [*batch.records, *(culprit.record for culprit in batch.culprits)]
-        last = max(record.offset for record in records)
-        offsets: Mapping[Place, int] = {Place(records[0].topic, self.number): last + 1}
+    def _take_ready(self) -> list[Batch[Any]]:
+        """Return what is ready, as much as a transaction takes; topics take turns, and a suspect goes alone."""
+        batches: list[Batch[Any]] = []
+        count = 0
+        self._turns.rotate(-1)
+        for place in [place for place in self._turns if place in self._ready]:
+            records = self._ready[place].all_records
+            suspected = self._suspects.of(records[0]) is not None
+            if batches and (suspected or count + len(records) > self._limits.max_records):
+                continue
+            batches.append(self._ready.pop(place))
+            self._was_taken[place].set()
+            count += len(records)
+            if suspected:
+                break
+        return batches
+
+    async def _commit(self, batches: Sequence[Batch[Any]]) -> None:
+        offsets = {
+            Place(batch.handler.topic, self.number): max(record.offset for record in batch.all_records) + 1
+            for batch in batches
+        }
+        outputs = [self._outputs(batch) for batch in batches]
+        rows = self._changed_rows()
+        passed, self._passed = self._passed, []
+        began = time.monotonic()
         try:
-            outputs, rows = self._apply(batch)
+            await self.outbox.send([*chain.from_iterable(outputs), *passed], rows, offsets)
+        except Exception as error:
+            if not is_unsendable(error):
+                raise
+            first, *others = [BatchError(batch.handler.stage, batch.all_records, error) for batch in batches]
+            for other in others:
+                self._fail(other)
+            raise first from error
+        seconds = time.monotonic() - began
+        outputs[0] += rows
+        for batch, sent in zip(batches, outputs, strict=True):
+            records = batch.all_records
+            self._meter.committed(records, sent, seconds)
+            self._open_records -= len(records)
+            self.committed += len(records)
+        self.progressed_at_seconds = time.monotonic()
+
+    def _outputs(self, batch: Batch[Any]) -> list[Outgoing]:
+        records = batch.all_records
+        try:
+            outputs = [batch.handler.bury(culprit.record, culprit.error) for culprit in batch.culprits]
+            self._count_culprits(batch)
+            outputs += batch.handler.apply(batch.records, batch.prepared)
         except HandlerError:
             raise
         except Exception as error:
             raise BatchError(batch.handler.stage, records, error) from error
-        if len(records) == 1:
-            outputs = self._clear(records[0], outputs)
-        passed, self._passed = self._passed, []
-        began = time.monotonic()
-        try:
-            await self.outbox.send([*outputs, *passed], rows, offsets)
-        except Exception as error:
-            if is_unsendable(error):
-                raise BatchError(batch.handler.stage, records, error) from error
-            raise
-        self._meter.committed(records, [*outputs, *rows], time.monotonic() - began)
-        self._open_records -= len(records)
-        self.committed += len(records)
-        self.progressed_at_seconds = time.monotonic()
-
-    def _apply(self, batch: Batch[Any]) -> tuple[list[Outgoing], list[Outgoing]]:
-        outputs = [batch.handler.bury(culprit.record, culprit.error) for culprit in batch.culprits]
-        self._count_culprits(batch)
-        outputs += batch.handler.apply(batch.records, batch.prepared)
-        return outputs, self._changed_rows()
+        return self._clear(records[0], outputs) if len(records) == 1 else outputs
 
     def _clear(self, record: Received, outputs: list[Outgoing]) -> list[Outgoing]:
         """Return the outputs of a record, with the end of its note and its tries counted where it was a suspect."""

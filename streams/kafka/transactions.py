@@ -85,15 +85,15 @@ class PlainOutbox:
     for a commit takes 6 ms.
     """
 
-    def __init__(self, sending: Sending, commit: Commit) -> None:
-        self._sending = sending
+    def __init__(self, shared: SharedProducer, commit: Commit) -> None:
+        self._shared = shared
         self._commit = commit
         self._committing: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect; nobody is fenced."""
-        self._producer = await _started(self._sending, enable_idempotence=True)
+        self._producer = await self._shared.start()
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send outputs, then rows, then begin to commit the offsets."""
@@ -104,15 +104,44 @@ class PlainOutbox:
         self._committing = asyncio.create_task(_awaited(self._commit(offsets)))
 
     async def stop(self) -> None:
-        """Wait for the last commit and close the producer."""
-        await self._committed()
-        if self._producer is not None:
-            await self._producer.stop()
+        """Wait for the last commit and let the producer go."""
+        try:
+            await self._committed()
+        finally:
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await self._shared.stop()
 
     async def _committed(self) -> None:
         committing, self._committing = self._committing, None
         if committing is not None:
             await committing
+
+
+class SharedProducer:
+    """One producer for the plain outboxes of a worker: what they send at the same time goes in one request."""
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._lock = asyncio.Lock()
+        self._users = 0
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> AIOKafkaProducer:
+        """Return the producer, which the first who asks connects."""
+        async with self._lock:
+            if self._producer is None:
+                self._producer = await _started(self._sending, enable_idempotence=True)
+            self._users += 1
+            return self._producer
+
+    async def stop(self) -> None:
+        """Let the producer go; the last to do so closes it."""
+        async with self._lock:
+            self._users -= 1
+            if self._users == 0 and self._producer is not None:
+                producer, self._producer = self._producer, None
+                await producer.stop()
 
 
 class SharedCommits:
