@@ -8,10 +8,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
+from streams.kafka.meter import Meter
 from streams.kafka.partition import PartitionRunner
 from streams.kafka.patience import until_reached
 from streams.kafka.records import Place, Restored
 from streams.kafka.restore import Progress, restore
+from streams.kafka.suspects import Suspects
 
 _log = structlog.get_logger(__name__)
 _LET_GO_SECONDS = 2.0
@@ -29,8 +31,10 @@ class Beginning:
     old offset while a transaction is being completed.
     """
 
-    def __init__(self, options: Mapping[str, object], timeout_seconds: float) -> None:
+    def __init__(self, options: Mapping[str, object], suspects: Suspects, timeout_seconds: float, meter: Meter) -> None:
         self._options = options
+        self._suspects = suspects
+        self._meter = meter
         self._timeout_seconds = timeout_seconds
         self._progress: Progress | None = None
         self._letting_go: set[asyncio.Task[None]] = set()
@@ -46,7 +50,7 @@ class Beginning:
         Of one that was not ready when this raises or is cancelled nothing is kept.
         """
         began = time.monotonic()
-        waiting = {runner: _kept_for(runner) for runner in runners}
+        waiting = {runner: self._kept_for(runner) for runner in runners}
         try:
             await _all(until_reached("fencing", runner.outbox.start, lambda: False) for runner in runners)
             fenced = time.monotonic()
@@ -54,7 +58,7 @@ class Beginning:
                 count = await self._restore(waiting, ready)
         except BaseException as error:
             for runner in waiting:
-                drop_rows(runner)
+                self.drop(runner)
             await self.wait_a_little(self.let_go(runner.outbox.stop() for runner in waiting))
             if isinstance(error, TimeoutError):
                 raise RestoreError(
@@ -64,13 +68,20 @@ class Beginning:
             raise
         finally:
             self._progress = None
+        seconds = time.monotonic() - began
+        self._meter.restored(count, seconds)
         _log.info(
             "restored",
             partitions=len(runners),
             rows=count,
             fencing_seconds=round(fenced - began, 3),
-            seconds=round(time.monotonic() - began, 3),
+            seconds=round(seconds, 3),
         )
+
+    def drop(self, runner: PartitionRunner) -> None:
+        """Forget what is kept for a runner's partition."""
+        for place, kept in self._kept_for(runner).items():
+            kept.drop(place.partition)
 
     def let_go(self, work: Iterable[Coroutine[None, None, None]]) -> Sequence[asyncio.Task[None]]:
         """Have outboxes close in the background; one that cannot is fenced by the next owner of its name."""
@@ -88,48 +99,42 @@ class Beginning:
     async def _restore(
         self, waiting: dict[PartitionRunner, dict[Place, Restored]], ready: Callable[[PartitionRunner], None]
     ) -> int:
-        owners = {place: runner for runner, places in waiting.items() for place in places}
-        count = 0
+        rows = 0
 
         def done(place: Place) -> None:
-            runner = owners[place]
-            del waiting[runner][place]
-            if not waiting[runner]:
-                del waiting[runner]
-                ready(runner)
+            for runner, places in [*waiting.items()]:
+                places.pop(place, None)
+                if not places:
+                    del waiting[runner]
+                    ready(runner)
 
         async def attempt() -> None:
-            nonlocal count
-            for runner in [runner for runner, places in waiting.items() if not places]:
-                del waiting[runner]
-                ready(runner)
+            nonlocal rows
             wanted = {place: kept for places in waiting.values() for place, kept in places.items()}
             for place, kept in wanted.items():
                 kept.drop(place.partition)
-            self._progress = Progress()
+            self._progress = Progress(self._meter)
             try:
                 await restore(self._options, wanted, self._progress, done)
             finally:
-                count += self._progress.records
+                rows += sum(
+                    count for place, count in self._progress.records.items() if place.topic != self._suspects.topic
+                )
 
         await until_reached("restoring", attempt, lambda: False)
-        return count
+        return rows
+
+    def _kept_for(self, runner: PartitionRunner) -> dict[Place, Restored]:
+        kept: dict[Place, Restored] = {Place(self._suspects.topic, runner.number): self._suspects}
+        rows = runner.group.rows
+        if rows is not None:
+            kept[Place(rows.changelog, runner.number)] = rows
+        return kept
 
     def _let_go_done(self, task: asyncio.Task[None]) -> None:
         self._letting_go.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.debug("outbox_closed_hard", error=repr(task.exception()))
-
-
-def drop_rows(runner: PartitionRunner) -> None:
-    """Forget what is kept for a runner's partition."""
-    for place, kept in _kept_for(runner).items():
-        kept.drop(place.partition)
-
-
-def _kept_for(runner: PartitionRunner) -> dict[Place, Restored]:
-    rows = runner.group.rows
-    return {} if rows is None else {Place(rows.changelog, runner.number): rows}
 
 
 async def _all(work: Iterable[Coroutine[None, None, object]]) -> None:

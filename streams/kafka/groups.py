@@ -9,10 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.kafka.beginning import Beginning, drop_rows
+from streams.kafka.beginning import Beginning
+from streams.kafka.last_words import LastWords
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.patience import may_pass
 from streams.kafka.records import Group, Place, Received
+from streams.kafka.suspects import BatchError, Suspects
 from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
 
 _log = structlog.get_logger(__name__)
@@ -39,9 +42,11 @@ class Groups:
         groups: Sequence[Group],
         sending: Sending,
         limits: Limits,
+        suspects: Suspects,
         fail: Callable[[BaseException], None],
         *,
         transactional: bool,
+        meter: Meter = UNMETERED,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -55,7 +60,10 @@ class Groups:
         self._sending = sending
         self._limits = limits
         self._transactional = transactional
-        self._beginning = Beginning(sending.options, limits.restore_seconds)
+        self._suspects = suspects
+        self._meter = meter
+        self._last_words = LastWords(sending, suspects, fail)
+        self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter)
         self._runners: dict[Place, PartitionRunner] = {}
         self._resting: dict[Name, PartitionRunner] = {}
         self._unsought: set[Place] = set()
@@ -114,6 +122,10 @@ class Groups:
         """Have all partitions read from their committed offsets: records of a poll were dropped."""
         self._unsought.update(self._runners)
 
+    def full(self) -> set[Place]:
+        """Return the partitions that are paused until there is room."""
+        return {place for place, runner in self._runners.items() if runner.is_full(place)}
+
     def open(self) -> set[Place]:
         """Return the partitions that take records: they work, and there is room."""
         return {
@@ -144,6 +156,10 @@ class Groups:
         self._starting.add_done_callback(self._started)
 
     def _runner_failed(self, error: BaseException) -> None:
+        if isinstance(error, BatchError):
+            self._last_words.say(error)
+        if self._last_words.begun:
+            return
         if not self._runners:
             # Others that failed of the same cause; they are being dropped.
             return
@@ -153,11 +169,12 @@ class Groups:
             self.fail(error)
             return
         self._starts_over += 1
+        self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
         runners, self._runners = self.runners, {}
         self._unsought.clear()
         for runner in runners:
-            drop_rows(runner)
+            self._beginning.drop(runner)
         self._begin(self._start_over(runners, self._starting))
 
     async def _start_over(self, runners: Sequence[PartitionRunner], starting: asyncio.Task[None] | None) -> None:
@@ -184,11 +201,13 @@ class Groups:
         follows = generation == self._generation + 1
         self._generation = generation
         names = {(group.name, number) for group, number in owned}
+        # A number is kept whole: its groups share what is noted of suspects.
+        broken = {number for name, number in names if (name, number) not in self._resting}
         resting, self._resting = self._resting, {}
-        kept = {name: runner for name, runner in resting.items() if follows and name in names}
+        kept = {name: runner for name, runner in resting.items() if follows and name in names and name[1] not in broken}
         leaving = [runner for name, runner in resting.items() if name not in kept]
         for runner in leaving:
-            drop_rows(runner)
+            self._beginning.drop(runner)
         self._beginning.let_go(runner.outbox.stop() for runner in leaving)
         return kept
 
@@ -209,7 +228,7 @@ class Groups:
         if clean:
             self._resting[runner.group.name, runner.number] = runner
         else:
-            drop_rows(runner)
+            self._beginning.drop(runner)
             self._beginning.let_go([runner.outbox.stop()])
 
     def _owned(self) -> dict[tuple[Group, int], list[Place]]:
@@ -230,7 +249,9 @@ class Groups:
 
     def _new_runner(self, group: Group, number: int) -> PartitionRunner:
         outbox = self._new_outbox(group, number)
-        return PartitionRunner(group, number, outbox, self._limits, self._room.set, self._runner_failed)
+        return PartitionRunner(
+            group, number, outbox, self._limits, self._suspects, self._room.set, self._runner_failed, self._meter
+        )
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:
         if self._transactional:

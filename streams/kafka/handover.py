@@ -138,6 +138,11 @@ class Consumer(driver.Consumer):
                 rest[tp] = batch
         return rest
 
+    async def ends(self) -> Mapping[Place, tuple[int, int]]:
+        """Return of each partition that is handed over where we stand and where it ends; empty where nobody says."""
+        found = await self._thread.positions()
+        return {Place(*tp): stand for tp, stand in found.items()}
+
     async def on_stop(self) -> None:
         """Finish the batches in flight, commit them and let go."""
         self.groups.draining = True

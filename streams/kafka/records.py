@@ -41,12 +41,17 @@ class Outgoing:
     partition: int | None = None
 
 
+class HandlerError(Exception):
+    """What is not the records' fault: the process ends, and nothing is put aside for it."""
+
+
 class Handler(ABC, Generic[Prepared]):
     """What is done with the records of one topic, in two steps.
 
     `prepare` may take its time, runs ahead of the batches before it, and touches nothing: when it raises, the batch is
     bisected until the record is found that costs it. `apply` touches rows and is called in the order of the partition,
-    once for each record: when it raises, memory is not to be trusted and the process ends.
+    once for each record: when it raises, memory is not to be trusted, the records are noted as suspects and the process
+    ends. What raises HandlerError ends it without a note.
     """
 
     topic: str

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.records import Place, Received, Restored
 
 _log = structlog.get_logger(__name__)
@@ -22,9 +24,10 @@ _SAID_EVERY_SECONDS = 5.0
 class Progress:
     """How far a restore has come, counted by offsets: those that compaction has left out count as read."""
 
+    meter: Meter = UNMETERED
     done: dict[Place, int] = field(default_factory=dict)
     ends: dict[Place, int] = field(default_factory=dict)
-    records: int = 0
+    records: Counter[Place] = field(default_factory=Counter)
     _said_at_seconds: float = field(default_factory=time.monotonic)
 
     def told(self) -> Mapping[str, int | float]:
@@ -35,7 +38,8 @@ class Progress:
         return {"partitions": len(open_places), "records": read, "of": whole, "share": share}
 
     def say(self) -> None:
-        """Log how far it is, now and then."""
+        """Tell how far it is, in the log now and then."""
+        self.meter.restoring(sum(self.ends.values()) - sum(self.done.values()))
         if time.monotonic() - self._said_at_seconds >= _SAID_EVERY_SECONDS:
             self._said_at_seconds = time.monotonic()
             _log.info("restoring", **self.told())
@@ -88,7 +92,7 @@ async def restore(
             records = await reader.getmany(*places, timeout_ms=_WAIT_MS, max_records=_RECORDS_AT_ONCE)
             for partition, batch in records.items():
                 await _beside(wanted[places[partition]].restore, partition.partition, batch)
-                progress.records += len(batch)
+                progress.records[places[partition]] += len(batch)
     finally:
         await reader.stop()
 

@@ -150,6 +150,15 @@ class SharedCommits:
         await self._commit(offsets)
 
 
+async def send_once(sending: Sending, records: Iterable[Outgoing]) -> None:
+    """Send records outside of any transaction, with a producer of their own; returns when all are acknowledged."""
+    producer = await _started(sending, enable_idempotence=True)
+    try:
+        await asyncio.gather(*await append(producer, records))
+    finally:
+        await producer.stop()
+
+
 async def append(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> list[Awaitable[object]]:
     """Hand records to a producer as whole batches, which costs a third of sending each; return what to wait for."""
     sent: list[Awaitable[object]] = []

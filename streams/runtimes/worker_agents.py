@@ -76,6 +76,7 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
         kept.put(
             judged.row, Note(record, scene.scene_id, self.stage, scene.attempt, datetime.now(UTC), goes_on=goes_on)
         )
+        desk.meter.decided(judged.decision)
         verdict = judged.decision.verdict
         _log.debug(
             "decided",
@@ -178,6 +179,7 @@ class Threshold(Handler["Feedback | Refusal"]):
             if kept.has(feedback.key, record):
                 continue
             tuned = threshold.tune(kept.get(feedback.key), feedback, desk.policy.gate)
+            desk.meter.tuned(tuned.outcome)
             kept.echo(tuned.row, Note(record, feedback.scene_id, self.stage, 0, datetime.now(UTC), tuned.outcome))
             if tuned.outcome == "unknown":
                 yield desk.bury(record, self.stage, admit.unknown_scene(feedback))

@@ -11,6 +11,7 @@ from schemas.dead import DeadReason
 from schemas.decision import Decision
 from schemas.scene import Scene
 from streams.kafka import wire
+from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.records import Headers, Outgoing, Received
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
@@ -38,6 +39,7 @@ class Desk:
     bury: Bury
     # A larger scene would not be taken by the topics it goes on to.
     largest_bytes: int
+    meter: Meter = UNMETERED
 
     async def read_scenes(self, records: Sequence[Received]) -> list[Encoded | Refusal]:
         """Return the scene of each record with the vectors of its texts, or why there is none."""

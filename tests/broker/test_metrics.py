@@ -1,0 +1,104 @@
+"""/metrics of a real worker on a real broker: every number counted a second time from the topics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from builders import feedback, scene
+from kafka_server import Broker
+from live import FINAL, Pipeline, WorkerProcess
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas import topics
+from schemas.decision import Decision
+
+Series = dict[tuple[str, ...], float]
+
+
+def scrape(worker: WorkerProcess) -> dict[str, Series]:
+    """Return {sample: {values of its labels in alphabetical order: value}}."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        text = answer.read().decode()
+    found: dict[str, Series] = {}
+    for family in text_string_to_metric_families(text):
+        for one in family.samples:
+            found.setdefault(one.name, {})[tuple(one.labels[name] for name in sorted(one.labels))] = one.value
+    return found
+
+
+async def until_committed(worker: WorkerProcess, topic: str, count: int) -> dict[str, Series]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = await asyncio.to_thread(scrape, worker)
+        open_records = sum(found["scenestream_open_records"].values())
+        if found.get("scenestream_received_records_total", {}).get((topic,), 0) >= count and not open_records:
+            return found
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"{count} records of {topic} are not counted: {found}")
+
+
+def test_what_a_worker_counts_is_what_the_topics_hold(broker: Broker, tmp_path: Path) -> None:
+    asyncio.run(_counts(Pipeline(broker.bootstrap, tmp_path)))
+
+
+async def _counts(pipeline: Pipeline) -> None:
+    await pipeline.make_topics()
+    sent = [
+        scene(turn, f"d{user}", f"u{user}", draft=f"draft {user} {turn}")
+        for turn in range(1, 11)
+        for user in "abcdefghij"
+    ]
+    topic = pipeline.kafka.topic
+    with pipeline.worker() as worker:
+        await worker.until_ready()
+        async with pipeline.producer() as producer:
+            await pipeline.send(producer, sent)
+            await producer.send_and_wait(topic(topics.SCENES), b"{not json", b"k")
+            found = await pipeline.outcomes(len(sent))
+            ready = next(one for one in found if one.verdict == "ready" and one.attempt == 0)
+            await pipeline.send(producer, [feedback(ready.turn, True, ready.dialogue_id, ready.user_id)] * 2)
+        await until_committed(worker, topic(topics.FEEDBACK), 2)
+        read = {name: await pipeline.read(name) for name in (*topics.TOPICS, topics.dead_topic(topics.SCENES))}
+        counted = await until_committed(worker, topic(topics.SCENES), len(read[topics.SCENES]))
+        _decisions_are_those_sent(counted, found)
+        taken, out = counted["scenestream_received_records_total"], counted["scenestream_sent_records_total"]
+        for name in (topics.SCENES, topics.REGENERATE, topics.ANALOGUE, topics.FEEDBACK):
+            assert taken[(topic(name),)] == len(read[name])
+            assert counted["scenestream_received_bytes_total"][(topic(name),)] == sum(
+                len(one.value) for one in read[name]
+            )
+        for name in (*FINAL, topics.REGENERATE, topics.ANALOGUE, topics.SENSITIVITY, topics.dead_topic(topics.SCENES)):
+            assert out[(topic(name),)] == len(read[name])
+            assert counted["scenestream_sent_bytes_total"][(topic(name),)] == sum(len(one.value) for one in read[name])
+        assert counted["scenestream_dead_letters_total"] == {("broken_json", "resonance", topic(topics.SCENES)): 1.0}
+        assert (
+            counted["scenestream_feedback_total"] | {("learnt",): 1.0, ("repeated",): 1.0}
+            == counted["scenestream_feedback_total"]
+        )
+        assert counted["scenestream_rows"] == {(): 10.0}
+        assert counted["scenestream_partitions"] == {("rows",): 4.0, ("regeneration",): 4.0, ("bridge",): 4.0}
+        assert counted["scenestream_worker_state"][("working",)] == 1.0
+        assert counted["scenestream_restore_seconds_count"][()] >= 1.0
+        assert counted["scenestream_model_items_sum"][("read", "models")] == taken[(topic(topics.SCENES),)] - 1
+        ages = counted["scenestream_record_age_seconds_sum"]
+        assert all(0.0 < total < 60.0 * taken[name] for name, total in ages.items())
+        assert worker.terminate() == 0
+
+
+def _decisions_are_those_sent(counted: dict[str, Series], found: list[Decision]) -> None:
+    """The final ones lie on topics; the others stand in the lineage of the final ones."""
+    steps = Counter((step.rule, step.outcome) for one in found for step in one.lineage if step.stage == "resonance")
+    judged = counted["scenestream_decisions_total"]
+    assert {(rule, verdict): count for (_, rule, verdict), count in judged.items() if count} == steps
+    healed = Counter((one.verdict, one.healing.route) for one in found if one.healing is not None)
+    final = Counter[tuple[str, str]]()
+    for (outcome, route, _), count in counted["scenestream_healings_total"].items():
+        if outcome != "analogue" and count:
+            final[outcome, route] += int(count)
+    assert final == healed
+    assert sum(counted["scenestream_resonance_count"].values()) == sum(steps.values())
