@@ -12,6 +12,7 @@ from builders import feedback, scene
 from kafka_server import Broker
 from live import FINAL, Pipeline, WorkerProcess
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_programs import Prometheus, expressions, names, promtool
 
 from schemas import topics
 from schemas.decision import Decision
@@ -19,13 +20,17 @@ from schemas.decision import Decision
 Series = dict[tuple[str, ...], float]
 
 
-def scrape(worker: WorkerProcess) -> dict[str, Series]:
-    """Return {sample: {values of its labels in alphabetical order: value}}."""
+def fetch(worker: WorkerProcess) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        text = answer.read().decode()
+        text: str = answer.read().decode()
+        return text
+
+
+def scrape(worker: WorkerProcess) -> dict[str, Series]:
+    """Return {sample: {values of its labels in alphabetical order: value}}."""
     found: dict[str, Series] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(fetch(worker)):
         for one in family.samples:
             found.setdefault(one.name, {})[tuple(one.labels[name] for name in sorted(one.labels))] = one.value
     return found
@@ -54,8 +59,10 @@ async def _counts(pipeline: Pipeline) -> None:
         for user in "abcdefghij"
     ]
     topic = pipeline.kafka.topic
-    with pipeline.worker() as worker:
+    with pipeline.worker() as worker, _prometheus(pipeline, worker) as prometheus:
         await worker.until_ready()
+        # Rates are of what comes after the first scrape.
+        await asyncio.to_thread(prometheus.until, 'scenestream_worker_state{state="working"} == 1')
         async with pipeline.producer() as producer:
             await pipeline.send(producer, sent)
             await producer.send_and_wait(topic(topics.SCENES), b"{not json", b"k")
@@ -87,7 +94,28 @@ async def _counts(pipeline: Pipeline) -> None:
         assert counted["scenestream_model_items_sum"][("read", "models")] == taken[(topic(topics.SCENES),)] - 1
         ages = counted["scenestream_record_age_seconds_sum"]
         assert all(0.0 < total < 60.0 * taken[name] for name, total in ages.items())
+        promtool("check", "metrics", given=(await asyncio.to_thread(fetch, worker)).encode())
+        await asyncio.to_thread(_prometheus_answers, prometheus)
         assert worker.terminate() == 0
+
+
+def _prometheus(pipeline: Pipeline, worker: WorkerProcess) -> Prometheus:
+    return Prometheus(pipeline.folder, {"scenestream-worker": f"127.0.0.1:{worker.port}"})
+
+
+def _prometheus_answers(prometheus: Prometheus) -> None:
+    """Every rule and every panel asks for what is there, and gets an answer."""
+    asked = {where: one for where, one in expressions().items() if not _is_of_lag(one)}
+    for where, expression in asked.items():
+        if ":" in where.split(" ")[0].rstrip(":"):
+            assert prometheus.until(where), f"{where} is recorded by nobody"
+        prometheus.query(expression)
+    there = set(prometheus.get("label/__name__/values"))
+    assert set().union(*map(names, asked.values())) <= there
+
+
+def _is_of_lag(expression: str) -> bool:
+    return any(name.startswith(("kafka_", "scenestream_group", "scenestream_exporter")) for name in names(expression))
 
 
 def _decisions_are_those_sent(counted: dict[str, Series], found: list[Decision]) -> None:
