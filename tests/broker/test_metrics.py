@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from builders import feedback, scene
@@ -16,6 +20,10 @@ from prometheus_programs import Prometheus, expressions, names, promtool
 
 from schemas import topics
 from schemas.decision import Decision
+from streams.ops.instruments import CONTENT_TYPE
+from streams.ops.metrics import LagMetrics
+from streams.ops.watch import Watcher
+from streams.settings import OpsSettings
 
 Series = dict[tuple[str, ...], float]
 
@@ -59,7 +67,14 @@ async def _counts(pipeline: Pipeline) -> None:
         for user in "abcdefghij"
     ]
     topic = pipeline.kafka.topic
-    with pipeline.worker() as worker, _prometheus(pipeline, worker) as prometheus:
+    with (
+        pipeline.worker() as worker,
+        _lag(pipeline) as exporter,
+        Prometheus(
+            pipeline.folder,
+            {"scenestream-worker": f"127.0.0.1:{worker.port}", "scenestream-dashboard": exporter},
+        ) as prometheus,
+    ):
         await worker.until_ready()
         # Rates are of what comes after the first scrape.
         await asyncio.to_thread(prometheus.until, 'scenestream_worker_state{state="working"} == 1')
@@ -95,27 +110,50 @@ async def _counts(pipeline: Pipeline) -> None:
         ages = counted["scenestream_record_age_seconds_sum"]
         assert all(0.0 < total < 60.0 * taken[name] for name, total in ages.items())
         promtool("check", "metrics", given=(await asyncio.to_thread(fetch, worker)).encode())
-        await asyncio.to_thread(_prometheus_answers, prometheus)
+        await asyncio.to_thread(_prometheus_answers, prometheus, pipeline.kafka.group)
         assert worker.terminate() == 0
 
 
-def _prometheus(pipeline: Pipeline, worker: WorkerProcess) -> Prometheus:
-    return Prometheus(pipeline.folder, {"scenestream-worker": f"127.0.0.1:{worker.port}"})
+@contextmanager
+def _lag(pipeline: Pipeline) -> Iterator[str]:
+    """Serve what a real watcher of the broker sees, as the dashboard does; yield host and port."""
+    with Watcher.of(pipeline.kafka, OpsSettings(cluster_name="test", every_seconds=0.5)) as watcher:
+        metrics = LagMetrics(watcher.latest)
+
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = metrics.exposition()
+                self.send_response(200)
+                for name, value in CONTENT_TYPE.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            try:
+                yield f"127.0.0.1:{server.server_address[1]}"
+            finally:
+                server.shutdown()
+                thread.join()
 
 
-def _prometheus_answers(prometheus: Prometheus) -> None:
+def _prometheus_answers(prometheus: Prometheus, group: str) -> None:
     """Every rule and every panel asks for what is there, and gets an answer."""
-    asked = {where: one for where, one in expressions().items() if not _is_of_lag(one)}
-    for where, expression in asked.items():
+    mine = f'{{cluster_name="test", group="{group}"}}'
+    assert prometheus.until(f"kafka_consumergroup_group_sum_lag{mine} == 0")
+    assert prometheus.until(f'scenestream_group_state{{group="{group}", state="Stable"}} == 1')
+    assert prometheus.query(f"scenestream_group_members{mine}")[0]["value"][1] == "1"
+    for where, expression in expressions().items():
         if ":" in where.split(" ")[0].rstrip(":"):
             assert prometheus.until(where), f"{where} is recorded by nobody"
         prometheus.query(expression)
     there = set(prometheus.get("label/__name__/values"))
-    assert set().union(*map(names, asked.values())) <= there
-
-
-def _is_of_lag(expression: str) -> bool:
-    return any(name.startswith(("kafka_", "scenestream_group", "scenestream_exporter")) for name in names(expression))
+    assert set().union(*map(names, expressions().values())) <= there
+    assert prometheus.query(f'ALERTS{{alertstate="firing", severity="critical", group=~"|{group}"}}') == []
 
 
 def _decisions_are_those_sent(counted: dict[str, Series], found: list[Decision]) -> None:
