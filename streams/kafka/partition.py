@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -28,10 +28,11 @@ _CULPRITS_IN_A_ROW = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Records in a transaction at most, and records that wait at most before their partition is paused."""
+    """Records in a transaction, records that wait before their partition is paused, seconds to restore: at most."""
 
     max_records: int
     max_buffered: int
+    restore_seconds: float = 300.0
 
 
 class PartitionRunner:
@@ -60,6 +61,8 @@ class PartitionRunner:
         self.progressed_at_seconds = time.monotonic()
         self.committed = 0
         self.next_offsets: dict[Place, int] = {}
+        # What this runner committed; nothing before its first batch.
+        self.committed_offsets: dict[Place, int] = {}
         self._limits = limits
         self._suspects = suspects
         self._passed: list[Outgoing] = []
@@ -74,8 +77,18 @@ class PartitionRunner:
         self._was_taken = {place: asyncio.Event() for place in self._waiting}
         self._busy = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._culprits_in_a_row = 0
+        self._culprits_in_a_row = dict.fromkeys(group.topics, 0)
         self._open_records = 0
+
+    @property
+    def name(self) -> str:
+        """What logs and pages call it."""
+        return f"{self.group.name}-{self.number}"
+
+    @property
+    def places(self) -> Iterable[Place]:
+        """The partitions that it takes records of."""
+        return self._waiting.keys()
 
     @property
     def open_records(self) -> int:
@@ -105,19 +118,36 @@ class PartitionRunner:
     def run(self) -> None:
         """Begin to work."""
         for work in (*(self._prepare_ahead(place) for place in self._waiting), self._commit_in_order()):
-            task = asyncio.create_task(work, name=f"{self.group.name}-{self.number}")
+            task = asyncio.create_task(work, name=self.name)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
+
+    async def pause(self) -> bool:
+        """Finish the batch that is being committed and drop what waits; return whether rows are as they are in Kafka.
+
+        Where they are, `run` may begin again, with the records behind the last committed ones.
+        """
+        async with self._busy:
+            for task in self._tasks:
+                task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        clean = all(isinstance(one, asyncio.CancelledError) for one in ended)
+        self._tasks.clear()
+        self._ready.clear()
+        for waiting in self._waiting.values():
+            waiting.clear()
+        self._open_records = 0
+        self.next_offsets = {**self.committed_offsets}
+        if clean:
+            await self.outbox.flush()
+        return clean
 
     async def stop(self) -> None:
         """Finish the batch that is being committed, drop what waits, and let the outbox go.
 
         The outbox is stopped last: a transaction in flight would otherwise wait for it for ever.
         """
-        async with self._busy:
-            for task in self._tasks:
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pause()
         await self.outbox.stop()
 
     async def abandon(self) -> None:
@@ -207,6 +237,7 @@ class PartitionRunner:
                 self._fail(other)
             raise first from error
         seconds = time.monotonic() - began
+        self.committed_offsets.update(offsets)
         outputs[0] += rows
         for batch, sent in zip(batches, outputs, strict=True):
             records = batch.all_records
@@ -241,19 +272,22 @@ class PartitionRunner:
         rows = self.group.rows
         if rows is None:
             return []
-        return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes()]
+        return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes(self.number)]
 
     def _count_culprits(self, batch: Batch[Any]) -> None:
         for culprit in batch.culprits:
             # What it says may quote the record, and users' words are not for logs.
             record, error = culprit.record, type(culprit.error).__name__
             _log.error("poison", topic=record.topic, partition=self.number, offset=record.offset, error=error)
-        self._culprits_in_a_row = 0 if batch.records else self._culprits_in_a_row + len(batch.culprits)
-        if self._culprits_in_a_row >= _CULPRITS_IN_A_ROW:
+        # By topic: that the models of one stage do well says nothing of another's.
+        topic = batch.handler.topic
+        in_a_row = 0 if batch.records else self._culprits_in_a_row[topic] + len(batch.culprits)
+        self._culprits_in_a_row[topic] = in_a_row
+        if in_a_row >= _CULPRITS_IN_A_ROW:
             last = batch.culprits[-1]
             raise HandlerError(
-                f"{last.record.topic}: the last {self._culprits_in_a_row} records could not be prepared and none in "
-                f"between could, which is not the records' fault: {last.error!r}"
+                f"{topic}: the last {in_a_row} records could not be prepared and none in between could, which is not "
+                f"the records' fault: {last.error!r}"
             ) from last.error
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -38,6 +38,9 @@ class Outbox(Protocol):
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send what came of a batch and commit that it was done."""
 
+    async def flush(self) -> None:
+        """Wait until what was sent is committed."""
+
     async def stop(self) -> None:
         """Let go, after what was sent is committed."""
 
@@ -72,6 +75,9 @@ class TransactionalOutbox:
         await asyncio.gather(*sent)
         await producer.commit_transaction()
 
+    async def flush(self) -> None:
+        """Do nothing: what was sent is committed."""
+
     async def stop(self) -> None:
         """Close the producer."""
         if self._producer is not None:
@@ -81,67 +87,39 @@ class TransactionalOutbox:
 class PlainOutbox:
     """At least once: outputs are acknowledged before rows are sent, and rows before the offsets are committed.
 
-    A crash in between repeats outputs and counts in rows; nothing is lost. Offsets are committed behind the next batch,
-    for a commit takes 6 ms.
+    A crash in between repeats outputs, with the same ids; nothing is lost. Rows say which records they count, so that
+    none counts twice. Offsets are committed behind the next batch, for a commit takes 6 ms.
     """
 
-    def __init__(self, shared: SharedProducer, commit: Commit) -> None:
-        self._shared = shared
+    def __init__(self, sending: Sending, commit: Commit) -> None:
+        self._sending = sending
         self._commit = commit
         self._committing: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect; nobody is fenced."""
-        self._producer = await self._shared.start()
+        self._producer = await _started(self._sending, enable_idempotence=True)
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send outputs, then rows, then begin to commit the offsets."""
         producer = _of(self._producer)
         await asyncio.gather(*await append(producer, outputs))
         await asyncio.gather(*await append(producer, rows))
-        await self._committed()
+        await self.flush()
         self._committing = asyncio.create_task(_awaited(self._commit(offsets)))
 
-    async def stop(self) -> None:
-        """Wait for the last commit and let the producer go."""
-        try:
-            await self._committed()
-        finally:
-            producer, self._producer = self._producer, None
-            if producer is not None:
-                await self._shared.stop()
-
-    async def _committed(self) -> None:
+    async def flush(self) -> None:
+        """Wait for the last commit."""
         committing, self._committing = self._committing, None
         if committing is not None:
             await committing
 
-
-class SharedProducer:
-    """One producer for the plain outboxes of a worker: what they send at the same time goes in one request."""
-
-    def __init__(self, sending: Sending) -> None:
-        self._sending = sending
-        self._lock = asyncio.Lock()
-        self._users = 0
-        self._producer: AIOKafkaProducer | None = None
-
-    async def start(self) -> AIOKafkaProducer:
-        """Return the producer, which the first who asks connects."""
-        async with self._lock:
-            if self._producer is None:
-                self._producer = await _started(self._sending, enable_idempotence=True)
-            self._users += 1
-            return self._producer
-
     async def stop(self) -> None:
-        """Let the producer go; the last to do so closes it."""
-        async with self._lock:
-            self._users -= 1
-            if self._users == 0 and self._producer is not None:
-                producer, self._producer = self._producer, None
-                await producer.stop()
+        """Wait for the last commit and close the producer."""
+        await self.flush()
+        if self._producer is not None:
+            await self._producer.stop()
 
 
 class SharedCommits:
