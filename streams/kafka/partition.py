@@ -10,20 +10,15 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import structlog
-
 from schemas.topics import dead_topic
 from streams.kafka.bisect import Batch, Culprit, prepare
+from streams.kafka.culprits import CulpritsInARow
 from streams.kafka.dead_letters import counted
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.patience import is_unsendable
 from streams.kafka.records import Group, Handler, HandlerError, Outgoing, Place, Received
 from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects, alone
 from streams.kafka.transactions import Outbox
-
-_log = structlog.get_logger(__name__)
-# So many in a row that no model can read are no longer the scenes' fault.
-_CULPRITS_IN_A_ROW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ class PartitionRunner:
         self._was_taken = {place: asyncio.Event() for place in self._waiting}
         self._busy = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._culprits_in_a_row = dict.fromkeys(group.topics, 0)
+        self._culprits = CulpritsInARow(number)
         self._open_records = 0
 
     @property
@@ -250,7 +245,7 @@ class PartitionRunner:
         records = batch.all_records
         try:
             outputs = [batch.handler.bury(culprit.record, culprit.error) for culprit in batch.culprits]
-            self._count_culprits(batch)
+            self._culprits.count(batch)
             outputs += batch.handler.apply(batch.records, batch.prepared)
         except HandlerError:
             raise
@@ -273,22 +268,6 @@ class PartitionRunner:
         if rows is None:
             return []
         return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes(self.number)]
-
-    def _count_culprits(self, batch: Batch[Any]) -> None:
-        for culprit in batch.culprits:
-            # What it says may quote the record, and users' words are not for logs.
-            record, error = culprit.record, type(culprit.error).__name__
-            _log.error("poison", topic=record.topic, partition=self.number, offset=record.offset, error=error)
-        # By topic: that the models of one stage do well says nothing of another's.
-        topic = batch.handler.topic
-        in_a_row = 0 if batch.records else self._culprits_in_a_row[topic] + len(batch.culprits)
-        self._culprits_in_a_row[topic] = in_a_row
-        if in_a_row >= _CULPRITS_IN_A_ROW:
-            last = batch.culprits[-1]
-            raise HandlerError(
-                f"{topic}: the last {in_a_row} records could not be prepared and none in between could, which is not "
-                f"the records' fault: {last.error!r}"
-            ) from last.error
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
