@@ -30,6 +30,7 @@ class DeadReason(StrEnum):
     NO_VALUE = "no_value"
     WRONG_KEY = "wrong_key"
     POISON = "poison"
+    HUNG = "hung"
 
 
 class DeadLetter(Event):

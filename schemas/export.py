@@ -16,6 +16,7 @@ from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
+from schemas.suspect import Suspect
 
 FOLDER = Path(__file__).parent / "generated"
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -24,6 +25,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "decision": Decision,
     "sensitivity": Sensitivity,
     "dead_letter": DeadLetter,
+    "suspect": Suspect,
 }
 # Topic, event, who sends it as seen from the pipeline, and what it is for.
 _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
@@ -35,8 +37,14 @@ _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
     (topics.WITHHELD, "decision", "send", "Say nothing."),
     (topics.REASONING, "decision", "send", "Think again."),
     (topics.SENSITIVITY, "sensitivity", "send", "The table's changelog, compacted: one row a key."),
+    (
+        topics.SUSPECT,
+        "suspect",
+        "send",
+        "What a worker failed on, compacted: tried alone by the next, dead the third time.",
+    ),
 )
-_COMPACTED = {topics.SENSITIVITY}
+_COMPACTED = {topics.SENSITIVITY, topics.SUSPECT}
 
 
 def json_schemas() -> dict[str, str]:

@@ -10,6 +10,8 @@ REGENERATE = "scenes.regenerate"
 ANALOGUE = "scenes.analogue"
 FEEDBACK = "feedback"
 SENSITIVITY = "sensitivity"
+# What workers tell their successors; nothing of the pipeline flows through it, so it is not on the map.
+SUSPECT = "scenes.suspect"
 
 TOPICS = (SCENES, READY, WITHHELD, REASONING, REGENERATE, ANALOGUE, FEEDBACK, SENSITIVITY)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic_settings
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Frozen
@@ -40,6 +40,9 @@ class ModelSettings(Frozen):
     threads: PositiveInt = Field(default_factory=_encoder_threads, description="threads of the encoder on the CPU")
     max_batch: PositiveInt = Field(default=64, description="scenes in a micro-batch")
     max_wait_ms: Annotated[float, Field(ge=0.0)] = Field(default=5.0, description="how long a batch waits to fill up")
+    deadline_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=30.0, description="the worker ends when its models have not answered a micro-batch for so long"
+    )
     encoder_batch: PositiveInt = Field(default=8, description="texts of like length that the encoder reads at once")
     encoder_folder: Path | None = Field(default=None, description="a folder with model.onnx and tokenizer.json")
     artifacts_folder: Path | None = Field(default=None, description="trained weights other than the installed ones")
@@ -96,6 +99,9 @@ class KafkaSettings(Frozen):
     drain_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=15.0, description="how long a worker told to stop may take to finish, commit and leave"
     )
+    watchdog_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=120.0, description="a worker that has work, reaches Kafka and commits nothing for so long ends"
+    )
     max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
@@ -131,8 +137,43 @@ class WebSettings(Frozen):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 6066
     stalled_seconds: Annotated[float, Field(gt=0.0)] = Field(
-        default=60.0, description="/livez fails where records of a partition have waited for so long without progress"
+        default=60.0,
+        description="/livez fails where there is work and none was committed for so long, though Kafka answers",
     )
+
+
+class OpsSettings(Frozen):
+    """How consumer lag is looked at, and from when on it is worth an alarm."""
+
+    cluster_name: str | None = Field(default=None, description="what metrics call this Kafka; its own id by default")
+    every_seconds: Annotated[float, Field(ge=0.5)] = Field(default=10.0, description="from one look to the next")
+    window_seconds: Annotated[float, Field(gt=0.0)] = Field(default=300.0, description="looks that verdicts are about")
+    rate_seconds: Annotated[float, Field(gt=0.0)] = Field(default=60.0, description="looks that rates are taken from")
+    settle_seconds: Annotated[float, Field(ge=0.0)] = Field(
+        default=60.0, description="looks must span so much before a group is said to stall or to fall behind"
+    )
+    floor_messages: PositiveInt = Field(default=100, description="fewer waiting ones alarm nobody")
+    floor_age_seconds: Annotated[float, Field(ge=0.0)] = Field(default=60.0, description="as little do younger ones")
+    old_age_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=3600.0, description="what has waited for so long may alarm, however few they are"
+    )
+    isolation: Literal["read_committed", "read_uncommitted"] = Field(
+        default="read_committed", description="what counts as a message: as readers of committed records see it, or all"
+    )
+    timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(default=5.0, description="how long Kafka may take")
+    fetch_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=2.0, description="how long a look may fetch oldest records; what is left is fetched by the next"
+    )
+    pulse_minutes: Annotated[float, Field(ge=1.0, le=240.0)] = Field(
+        default=15.0, description="how much of the pipeline's traffic the dashboard shows"
+    )
+    recent_megabytes: PositiveInt = Field(default=32, description="latest records kept to follow dialogues in")
+    scan_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=10.0, description="how long a dialogue may be looked for on its topics"
+    )
+    logs_folder: Path | None = Field(default=None, description="logs in it may be replayed from the dashboard")
+    runs_folder: Path = Field(default=Path("runs"), description="where such replays are put, and compared")
+    replays_at_once: PositiveInt = Field(default=1, description="such replays that run side by side; others wait")
 
 
 class Settings(BaseSettings):
@@ -152,6 +193,7 @@ class Settings(BaseSettings):
     replay: ReplaySettings = ReplaySettings()
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
+    ops: OpsSettings = OpsSettings()
     memory: Path | None = Field(default=None, description="the folder of a memory base")
     priors: Path | None = Field(default=None, description="a file written by `scenestream priors fold`")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
@@ -169,6 +211,14 @@ class Settings(BaseSettings):
         """Put the file behind the variables."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _watchdog_waits_longer_than_models_may_take(self) -> Self:
+        if self.kafka.watchdog_seconds <= self.models.deadline_seconds:
+            raise ValueError(
+                "kafka.watchdog_seconds must be more than models.deadline_seconds, which names the culprit"
+            )
+        return self
 
     def policy(self) -> Policy:
         """Return what the stages decide by; raises SettingsError where the priors' file cannot be read."""
@@ -190,7 +240,7 @@ def read_settings(memory: Path | None = None) -> Settings:
         return Settings() if memory is None else Settings(memory=memory)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        told = [f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}; {_WHERE}" for fault in faults]
+        told = [f"{_setting(fault['loc'])}: {fault['msg']}; {_WHERE}" for fault in faults]
         raise SettingsError("\n".join(told)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -208,3 +258,7 @@ def _read(path: Path) -> Priors:
         raise SettingsError(f"setting priors: cannot read {path}: {error.strerror or error}; {what}") from error
     except ValidationError as error:
         raise SettingsError(f"setting priors: {path} holds no priors; {what}") from error
+
+
+def _setting(path: tuple[int | str, ...]) -> str:
+    return f"setting {'.'.join(map(str, path))}" if path else "settings"

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from streams.cli.figures import headlines
 from streams.topology import draw, mermaid
 
 ROOT = Path(__file__).parents[1]
@@ -68,23 +69,8 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
 
 
 def _figures(metrics: Mapping[str, float]) -> str:
-    rows = [
-        ("p_form, AUC over all kinds of spoiling (length alone, cosine alone)", "p_form_auc", "p_form_auc_length", "p_form_auc_cosine"),
-        ("… random, another turn, generic", "p_form_auc_random", "p_form_auc_other_turn", "p_form_auc_generic"),
-        ("… shattered, off topic, echo", "p_form_auc_shattered", "p_form_auc_offtopic", "p_form_auc_echo"),
-        ("p_form, calibration error", "p_form_ece"),
-        ("p_intent, AUC; calibration error", "p_intent_auc", "p_intent_ece"),
-        ("for scenes that come as chains: p_form AUC, p_intent AUC", "chain_p_form_auc", "chain_p_intent_auc"),
-        ("human ratings (conture_turn), Spearman: p_form, cosine alone", "conture_rho", "conture_rho_cosine"),
-        ("chain's cosine with its sentence at k = 3, 5", "cosine_k3", "cosine_k5"),
-        ("mean cosine with the true next turn: spoilt draft, blend, blend with memory", "cosine_draft", "cosine_blend_ridge", "cosine_blend_memory"),
-        ("… echo (a cheat), another scene's memory", "cosine_echo", "cosine_other_memory"),
-    ]  # fmt: skip
     lines = ["On dialogues that nothing was trained on:", "", "| figure | value |", "|---|---|"]
-    for label, *names in rows:
-        if all(name in metrics for name in names):
-            lines.append(f"| {label} | {', '.join(_number(metrics[name]) for name in names)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| {label} | {values} |" for label, values in headlines(metrics))])
 
 
 def _controls(metrics: Mapping[str, float]) -> str:

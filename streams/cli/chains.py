@@ -13,20 +13,23 @@ from schemas.scene import Code, Healing
 from streams.cli.terminal import bar, clean
 
 
-def draw_chains(decisions: Sequence[Decision]) -> RenderableType:
-    """Return the chain of a scene that was not healed; else, for each healing, what became of every code."""
+def draw_chains(decisions: Sequence[Decision], *, bars: bool = True) -> RenderableType:
+    """Return the chain of a scene that was not healed; else, for each healing, what became of every code.
+
+    Weights are numbers, with `bars` also drawn.
+    """
     healed = [decision for decision in decisions if decision.healing is not None]
     if not healed:
         grid = _grid(2)
         for code in decisions[0].chain:
-            grid.add_row(Text(clean(code.code, 24)), _weight(code, _heaviest(decisions[0].chain)))
+            grid.add_row(Text(clean(code.code, 24)), _weight(code, _heaviest(decisions[0].chain, bars=bars)))
         return grid
     lines: list[RenderableType] = []
     for decision in healed:
         healing = decision.healing
         if healing is not None:
             grid = _grid(4)
-            for row in _swaps(healing, decision.chain):
+            for row in _swaps(healing, decision.chain, bars=bars):
                 grid.add_row(*row)
             lines += [Text(_route(decision, healing), "dim"), grid]
     return Group(*lines)
@@ -45,10 +48,10 @@ def _route(decision: Decision, healing: Healing) -> str:
     return f"bridged: {healing.strength}, from the {healing.source}"
 
 
-def _swaps(healing: Healing, after: Sequence[Code]) -> Iterator[tuple[RenderableType, ...]]:
+def _swaps(healing: Healing, after: Sequence[Code], *, bars: bool) -> Iterator[tuple[RenderableType, ...]]:
     """Yield a row for each code: kept, given way to its nearest, gone or come."""
     old, new = {code.code: code for code in healing.before}, {code.code: code for code in after}
-    before_heaviest, after_heaviest = _heaviest(healing.before), _heaviest(after)
+    before_heaviest, after_heaviest = _heaviest(healing.before, bars=bars), _heaviest(after, bars=bars)
     swaps = {swap.old: swap for swap in healing.swaps}
     swapped = {swap.new for swap in healing.swaps}
     for name, code in old.items():
@@ -65,13 +68,16 @@ def _swaps(healing: Healing, after: Sequence[Code]) -> Iterator[tuple[Renderable
             yield (Text(""), Text(""), Text("── come ───►", "yellow"), _named(code, after_heaviest))
 
 
-def _heaviest(chain: Sequence[Code]) -> float:
-    return max((code.weight for code in chain), default=1.0) or 1.0
+def _heaviest(chain: Sequence[Code], *, bars: bool) -> float | None:
+    """Return what a full bar stands for; None where none is drawn."""
+    return max((code.weight for code in chain if code.weight > 0.0), default=1.0) if bars else None
 
 
-def _weight(code: Code, heaviest: float) -> Text:
+def _weight(code: Code, heaviest: float | None) -> Text:
+    if heaviest is None:
+        return Text(f"{code.weight:.2f}", "dim")
     return Text.assemble(bar(code.weight / heaviest, 8, "blue"), (f" {code.weight:.2f}", "dim"))
 
 
-def _named(code: Code, heaviest: float) -> Text:
+def _named(code: Code, heaviest: float | None) -> Text:
     return Text.assemble(_weight(code, heaviest), " ", clean(code.code, 20))

@@ -23,6 +23,7 @@ from models.lexicon import MEMBER_WEIGHT, Lexicon
 from models.manifest import MANIFEST_FILE, Manifest, read_manifest
 from schemas.names import REGISTERS
 from schemas.scene import Code, Scene, Utterance
+from streams.cli.figures import headlines
 from streams.cli.terminal import clean
 from streams.cli.wiring import artifacts_of, encoder_of, load_settings, open_scorer
 from streams.runtimes.single import settle
@@ -31,6 +32,7 @@ from streams.stages.policy import Gate, Policy
 app = typer.Typer(no_args_is_help=True, help="Which models decide, where they come from, whether they are sound.")
 
 Codes = Annotated[bool, typer.Option("--codes", help="List the codes of the lexicon instead.")]
+AllFigures = Annotated[bool, typer.Option("--figures", help="Show everything that was measured in training.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
@@ -47,7 +49,7 @@ class Model:
 
 
 @app.command()
-def info(codes: Codes = False, as_json: AsJson = False) -> None:  # noqa: FBT002 - flags of the command line
+def info(codes: Codes = False, all_figures: AllFigures = False, as_json: AsJson = False) -> None:  # noqa: FBT002 - flags of the command line
     """Name every model with its sha256, size and provider, what was measured on it, and whose data it owes."""
     settings = load_settings()
     artifacts = artifacts_of(settings)
@@ -76,7 +78,7 @@ def info(codes: Codes = False, as_json: AsJson = False) -> None:  # noqa: FBT002
     console.print(f"encoder: {encoder}\nothers:  {artifacts}", soft_wrap=True, markup=False)
     if not ours:
         console.print("the models were trained with another encoder than the one set: their figures do not hold here")
-    console.print(_figures(manifest))
+    console.print(_figures(manifest, every=all_figures))
     for name, licence in licences.items():
         console.print(Text(f"trained on {clean(name)}: {clean(licence)}", "dim"), soft_wrap=True)
 
@@ -144,12 +146,15 @@ def _table(models: list[Model]) -> Table:
     return table
 
 
-def _figures(manifest: Manifest) -> Table:
+def _figures(manifest: Manifest, *, every: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measured on dialogues not trained on", overflow="fold")
-    table.add_column("", justify="right")
-    for name, figure in manifest.metrics.items():
-        table.add_row(Text(clean(name)), f"{figure:.3f}")
+    table.add_column("" if every else "all: --figures", justify="right")
+    shown = (
+        ((name, f"{figure:.3f}") for name, figure in manifest.metrics.items()) if every else headlines(manifest.metrics)
+    )
+    for name, figure in shown:
+        table.add_row(Text(clean(name)), figure)
     return table
 
 

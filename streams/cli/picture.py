@@ -21,6 +21,8 @@ from streams.stages.reading import Candidate
 _SHOWN_TURNS = 4
 _TEXT_CHARACTERS = 360
 _WIDEST = 100
+# Under so many columns bars and what parts mean are left out, and numbers stay whole.
+_NARROW = 76
 _COLOURS = {
     Verdict.READY: "green",
     Verdict.WITHHELD: "red",
@@ -66,15 +68,15 @@ class Story:
 
 
 def draw(story: Story, console: Console) -> None:
-    """Print the picture, at most 100 columns wide; it holds in 80."""
-    console.print(Group(*_sections(story)), width=min(console.width, _WIDEST))
+    """Print the picture, at most 100 columns wide; in less than 76 it has fewer bars."""
+    console.print(Group(*_sections(story, narrow=console.width < _NARROW)), width=min(console.width, _WIDEST))
 
 
-def _sections(story: Story) -> Iterator[RenderableType]:
+def _sections(story: Story, *, narrow: bool) -> Iterator[RenderableType]:
     last = story.decisions[-1]
     yield _words(story)
-    yield _panel("chain", draw_chains(story.decisions))
-    yield _panel("parts", _parts(story.decisions))
+    yield _panel("chain", draw_chains(story.decisions, bars=not narrow))
+    yield _panel("parts", _parts(story.decisions, meanings=not narrow))
     if story.candidates:
         yield _panel("what the bridge offered", _offers(story, last))
     yield _panel("way", _way(story.decisions))
@@ -108,7 +110,7 @@ def _words(story: Story) -> Panel:
     return _panel(" · ".join(clean(name, 60) for name in names), grid)
 
 
-def _parts(decisions: Sequence[Decision]) -> Table:
+def _parts(decisions: Sequence[Decision], *, meanings: bool) -> Table:
     first, last = decisions[0], decisions[-1]
     healed = len(decisions) > 1
     table = Table(box=None, pad_edge=False, show_header=healed)
@@ -117,7 +119,8 @@ def _parts(decisions: Sequence[Decision]) -> Table:
     if healed:
         table.add_column("healed", justify="right")
     table.add_column("", no_wrap=True)
-    table.add_column("", style="dim", overflow="fold")
+    if meanings:
+        table.add_column("", style="dim", overflow="fold")
     for name, meaning in _PARTS.items():
         before, after = _part(first, name), _part(last, name)
         shown = after if healed else before
@@ -127,8 +130,9 @@ def _parts(decisions: Sequence[Decision]) -> Table:
         if healed and name == "resonance":
             told = "healed: 1 - risk"
         share = None if shown is None else shown / 3 if name == "density" else shown
-        drawn = Text("") if share is None else bar(share, 16, "blue", last.threshold if compared else None)
-        table.add_row(Text(name, "bold" if compared else ""), *numbers, drawn, told)
+        cells = 16 if meanings else 8
+        drawn = Text("") if share is None else bar(share, cells, "blue", last.threshold if compared else None)
+        table.add_row(Text(name, "bold" if compared else ""), *numbers, drawn, *([told] if meanings else []))
     return table
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from streams.kafka.records import Handler, Prepared, Received
+from streams.kafka.records import Handler, HandlerError, Prepared, Received
+from streams.kafka.suspects import BatchError, Hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,16 @@ class Batch(Generic[Prepared]):
 
 
 async def prepare(handler: Handler[Prepared], records: Sequence[Received]) -> Batch[Prepared]:
-    """Prepare records together; when that raises, in halves, down to the single record that is to blame."""
+    """Prepare records together; when that raises, in halves, down to the single record that is to blame.
+
+    What hangs cannot be tried again here: raises BatchError with the records that were asked about.
+    """
     try:
         prepared = await handler.prepare(records)
+    except Hung as error:
+        raise BatchError(handler.stage, records, error) from error
+    except HandlerError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a record does to its handler is the record's fault
         if len(records) == 1:
             return Batch(handler, (), (), (Culprit(records[0], error),))

@@ -19,6 +19,15 @@ class BrokerAway(Exception):  # noqa: N818 - what it is, not that it is an error
     """The broker does not answer, or not to us; the message says what, where and what to do."""
 
 
+def away(kafka: KafkaSettings, why: object) -> BrokerAway:
+    """Return what is raised where Kafka does not answer; `why` is what its client says."""
+    return BrokerAway(
+        f"no Kafka answers at {kafka.bootstrap_servers} ({why}); start one with `make kafka`, or set "
+        "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS (and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* "
+        "where it asks who you are)"
+    )
+
+
 class Client(Protocol):
     """What aiokafka's producers, consumers and admin clients have in common."""
 
@@ -67,11 +76,7 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
         try:
             await client.start()
         except (KafkaError, OSError) as error:
-            raise BrokerAway(
-                f"no Kafka answers at {kafka.bootstrap_servers} ({error}); start one with `make kafka`, or set "
-                "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS (and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* "
-                "where it asks who you are)"
-            ) from error
+            raise away(kafka, error) from error
         yield client
     finally:
         await stop()

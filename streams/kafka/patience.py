@@ -32,7 +32,8 @@ _REFUSALS = (
     TransactionalIdAuthorizationFailed,
     UnsupportedVersionError,
 )
-_FINAL = (*_REFUSALS, ProducerFenced, MessageSizeTooLargeError, InvalidMessageError)
+_UNSENDABLE = (MessageSizeTooLargeError, InvalidMessageError)
+_FINAL = (*_REFUSALS, ProducerFenced, *_UNSENDABLE)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -41,14 +42,21 @@ def may_pass(error: BaseException) -> bool:
     aiokafka wraps the reason, often twice, and a producer whose connection broke may say next that it is in no
     transaction: so what is final is listed, and not what may pass.
     """
-    if not isinstance(error, (KafkaError, OSError)):
-        return False
+    return isinstance(error, (KafkaError, OSError)) and not _has(error, _FINAL)
+
+
+def is_unsendable(error: BaseException) -> bool:
+    """Return whether Kafka will not have what was sent, however often it is sent."""
+    return _has(error, _UNSENDABLE)
+
+
+def _has(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
     reason: BaseException | None = error
     while reason is not None:
-        if isinstance(reason, _FINAL):
-            return False
+        if isinstance(reason, kinds):
+            return True
         reason = reason.__cause__
-    return True
+    return False
 
 
 async def until_reached(what: str, attempt: Callable[[], Awaitable[None]], stopped: Callable[[], bool]) -> bool:

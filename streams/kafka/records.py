@@ -41,12 +41,17 @@ class Outgoing:
     partition: int | None = None
 
 
+class HandlerError(Exception):
+    """What is not the records' fault: the process ends, and nothing is put aside for it."""
+
+
 class Handler(ABC, Generic[Prepared]):
     """What is done with the records of one topic, in two steps.
 
     `prepare` may take its time, runs ahead of the batches before it, and touches nothing: when it raises, the batch is
     bisected until the record is found that costs it. `apply` touches rows and is called in the order of the partition,
-    once for each record: when it raises, memory is not to be trusted and the process ends.
+    once for each record: when it raises, memory is not to be trusted, the records are noted as suspects and the process
+    ends. What raises HandlerError ends it without a note.
     """
 
     topic: str
@@ -65,19 +70,23 @@ class Handler(ABC, Generic[Prepared]):
         """Return the dead letter for a record that `prepare` cannot stand."""
 
 
-class Rows(Protocol):
+class Restored(Protocol):
+    """What is kept of a topic's partitions and restored from there."""
+
+    def drop(self, number: int) -> None:
+        """Forget what is kept of a partition number."""
+
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        """Take records of a partition number back, in their order; called beside the event loop, in a thread."""
+
+
+class Rows(Restored, Protocol):
     """Rows that a group changes; their changelog topic has the group's number of partitions."""
 
     changelog: str
 
-    def clear(self) -> None:
-        """Forget all rows."""
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a row back from the changelog; None is a row that was deleted."""
-
-    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
-        """Return the rows that were changed since the last call: key, value, headers."""
+    def take_changes(self, number: int) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        """Return the rows of a partition number that were changed since the last call: key, value, headers."""
 
 
 @dataclass(frozen=True, slots=True)

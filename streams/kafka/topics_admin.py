@@ -94,11 +94,11 @@ class Admin(Protocol):
 
 
 def specs(kafka: KafkaSettings) -> tuple[TopicSpec, ...]:
-    """Return every topic of the map and the dead topics of those that agents read."""
+    """Return every topic of the map, the dead topics of those that agents read, and the suspects'."""
     read = [agent.reads for agent in AGENTS]
     return tuple(
         TopicSpec(kafka.topic(name), kafka.partitions, kafka.topics.replication, _config(name, kafka))
-        for name in (*topics.TOPICS, *map(topics.dead_topic, read))
+        for name in (*topics.TOPICS, topics.SUSPECT, *map(topics.dead_topic, read))
     )
 
 
@@ -155,8 +155,8 @@ def _config(name: str, kafka: KafkaSettings) -> dict[str, str]:
         "max.message.bytes": str(chosen.max_message_bytes + (DEAD_MARGIN_BYTES if dead else 0)),
         "min.insync.replicas": str(chosen.min_insync_replicas),
     }
-    if name == topics.SENSITIVITY:
-        # Rows are restored by reading the whole topic: it is kept short.
+    if name in {topics.SENSITIVITY, topics.SUSPECT}:
+        # They are restored by reading the whole topic: it is kept short.
         return {**config, "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2", "segment.ms": str(_HOUR_MS)}
     hours = chosen.dead_retention_hours if dead else chosen.retention_hours
     return {**config, "cleanup.policy": "delete", "retention.ms": str(hours * _HOUR_MS)}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from schemas.base import Frozen
 
 # After Burrow: keeping up, falling behind, nobody commits any more, stopped in the middle, went back.
@@ -15,15 +17,25 @@ WORST_FIRST: tuple[Health, ...] = ("STOP", "STALL", "REWIND", "WARN", "UNKNOWN",
 Certainty = Literal["exact", "upper bound"]
 
 
-class Verdict(Frozen):
+class Seen(Frozen):
+    """A value that was seen; infinity is a finding here (never, at these rates), and "Infinity" in JSON."""
+
+    model_config = ConfigDict(allow_inf_nan=True, ser_json_inf_nan="strings")
+
+
+class Verdict(Seen):
     """How a partition or a group is doing, and in words what says so."""
 
     health: Health
     evidence: str
 
 
-class PartitionLag(Frozen):
-    """A partition as one group has read it; None is unknown and never 0."""
+class PartitionLag(Seen):
+    """A partition as one group has read it; None is unknown and never 0.
+
+    `lag` is latest - committed, as kafka-consumer-groups has it, but for what can no longer or never be read at its end
+    (markers of transactions): where a fetch found nothing to read it is `lost` alone. Those lost are part of it.
+    """
 
     topic: str
     partition: int
@@ -40,15 +52,20 @@ class PartitionLag(Frozen):
     rate_out: float | None
     # None is unknown; infinity is never, at these rates.
     catch_up_seconds: float | None
-    # Until the oldest unread record is deleted, and how many unread ones already were.
+    # Until the oldest unread record may be deleted (infinity is never), how that is known or why not, and how many
+    # unread ones already were deleted.
     horizon_seconds: float | None
     lost: int
     member: str | None
     host: str | None
     verdict: Verdict
+    client: str | None = None
+    horizon_method: str = ""
+    # Records of transactions still open: between what committed readers may read and the end of the log.
+    open_records: int = 0
 
 
-class GroupLag(Frozen):
+class GroupLag(Seen):
     """A consumer group: the sum of what waits, and the worst of its partitions."""
 
     group: str
@@ -65,9 +82,14 @@ class GroupLag(Frozen):
     partitions: tuple[PartitionLag, ...]
     # What could not be looked at, and why; such a group has no partitions.
     error: str | None = None
+    # Partitions whose lag is not known, and so not in the sum.
+    unknown: int = 0
+    lost: int = 0
+    # The least of the partitions'.
+    horizon_seconds: float | None = None
 
 
-class TopicEnds(Frozen):
+class TopicEnds(Seen):
     """First and next offset of each partition of a topic."""
 
     topic: str
@@ -75,7 +97,7 @@ class TopicEnds(Frozen):
     latest: Mapping[int, int]
 
 
-class Snapshot(Frozen):
+class Snapshot(Seen):
     """One look at the cluster; after a failed look the last one stands, with its `error` and its own `at`."""
 
     cluster: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -16,23 +16,27 @@ from schemas import topics
 from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
-from streams.kafka.handover import Transport
+from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
+from streams.kafka.suspects import Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
+from streams.ops.worker_metrics import WorkerMetrics
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
+from streams.runtimes.worker_watch import Ends, Watchdog
 from streams.scoring.port import Scorer
 from streams.settings import KafkaSettings, Settings, WebSettings
 from streams.stages.admit import Refusal
 from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
+_ANSWER_WITHIN_SECONDS = 3.0
 _GROWS_BY_BYTES = 64 * 1024
 
 
@@ -70,6 +74,8 @@ class Live:
     models: Mapping[str, str]
     threads: tuple[ModelThread, ...]
     rows: TableRows
+    metrics: WorkerMetrics
+    watchdog: Watchdog
 
 
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
@@ -77,14 +83,20 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     kafka = settings.kafka
     app = _app(kafka, settings.web)
     changelog = kafka.topic(topics.SENSITIVITY)
-    table = app.Table(
+    # The table puts its partitions where those of scenes are; what it would keep is in `rows`, apart by partition.
+    app.Table(
         "sensitivity",
         partitions=kafka.partitions,
         changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
     )
-    rows = TableRows(table.data, changelog)
+    exactly_once = kafka.guarantee == "exactly_once"
+    rows = TableRows(changelog, positions=not exactly_once)
+    metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
-    threads = tuple(ModelThread(name, batching.max_batch, batching.max_wait_ms) for name in ("encoder", "models"))
+    threads = tuple(
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, fail)
+        for name in ("encoder", "models")
+    )
     desk = Desk(
         scorer=scorer,
         encoder=threads[0],
@@ -93,8 +105,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         rows=rows,
         name=kafka.topic,
         stamp=models_stamp(models),
-        bury=_undertaker(kafka.group),
+        bury=_undertaker(kafka.group, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
+        meter=metrics,
     )
     groups = Groups(
         (
@@ -103,9 +116,11 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
             Group("bridge", (bridger(desk),)),
         ),
         _sending(kafka),
-        Limits(kafka.max_records, kafka.max_buffered),
+        Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
         fail,
-        transactional=kafka.guarantee == "exactly_once",
+        transactional=exactly_once,
+        meter=metrics,
     )
 
     async def check() -> None:
@@ -118,7 +133,18 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
-    return Live(app, groups, models, threads, rows)
+
+    async def ask() -> Ends | None:
+        if not await cast("Producer", app.producer).is_answered(_ANSWER_WITHIN_SECONDS):
+            return None
+        ends: Ends = await cast("Consumer", app.consumer).ends() if groups.restored else {}
+        return ends
+
+    def busy() -> Mapping[str, float | None]:
+        return {thread.name: thread.busy_seconds for thread in threads}
+
+    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, kafka.restore_timeout_seconds)
+    return Live(app, groups, models, threads, rows, metrics, watchdog)
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
@@ -189,9 +215,10 @@ def _largest(max_message_bytes: int) -> int:
     return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
 
 
-def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
+def _undertaker(group: str, metrics: WorkerMetrics) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
     def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
-        reason = error.reason.value if isinstance(error, Refusal) else type(error).__name__
+        reason = _reason(error)
+        metrics.buried(record.topic, stage, reason)
         _log.warning(
             "dead_letter",
             topic=record.topic,
@@ -204,3 +231,13 @@ def _undertaker(group: str) -> Callable[[Received, Stage, Refusal | Exception], 
         return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
 
     return put_aside
+
+
+def _reason(error: Refusal | Exception) -> str:
+    match error:
+        case Refusal():
+            return error.reason.value
+        case Convicted():
+            return error.suspect.exception
+        case _:
+            return type(error).__name__

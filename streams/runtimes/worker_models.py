@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from streams.kafka.meter import UNMETERED, Meter
+from streams.kafka.suspects import Hung, alone
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+# The deadline is counted in pieces: a process that was stopped for a while has not waited for its models.
+_PIECE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,16 +25,36 @@ class _Call:
     ask: Callable[[Sequence[Any]], Sequence[Any]]
     items: Sequence[Any]
     answer: asyncio.Future[Sequence[Any]]
+    since_seconds: float
+    alone: bool
 
 
 class ModelThread:
     """One thread; calls that wait for it at the same time are answered together.
 
     Batches so cross partitions: `max_batch` items at most go to the model at once. After a batch that several calls
-    shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once.
+    shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once. Suspects
+    (`suspects.alone`) never share a call.
+
+    A batch that is not answered within `deadline_seconds` is hung: whoever asked is told, and nothing is answered any
+    more, for a thread cannot be ended. `on_hung` is told where those who asked are gone.
     """
 
-    def __init__(self, name: str, max_batch: int, max_wait_ms: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        max_batch: int,
+        max_wait_ms: float,
+        meter: Meter = UNMETERED,
+        deadline_seconds: float = math.inf,
+        on_hung: Callable[[Hung], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._meter = meter
+        self._deadline_seconds = deadline_seconds
+        self._on_hung = on_hung
+        self._hung = False
+        self._began_at_seconds: float | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._max_batch = max_batch
         self._max_wait_seconds = max_wait_ms / 1000
@@ -36,13 +63,19 @@ class ModelThread:
         self._crowded = False
         self._serving: asyncio.Task[None] | None = None
 
+    @property
+    def busy_seconds(self) -> float | None:
+        """How long the batch that is with the model has been there; None where there is none."""
+        began = self._began_at_seconds
+        return None if began is None else time.monotonic() - began
+
     async def ask(self, ask: Callable[[Sequence[Item]], Sequence[Answer]], items: Sequence[Item]) -> Sequence[Answer]:
         """Return what `ask` answers for the items; raises what it raises, and never because of another call's items."""
         if not items:
             return ()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="model-thread")
-        call = _Call(ask, items, asyncio.get_running_loop().create_future())
+        call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic(), alone.get())
         self._waiting.append(call)
         self._arrived.set()
         return await call.answer
@@ -54,27 +87,32 @@ class ModelThread:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self) -> None:
-        while True:
+        while not self._hung:
             calls = await self._next()
             self._crowded = len(calls) > 1
             if await self._answer(calls) or len(calls) == 1:
                 continue
             for call in calls:
-                await self._answer([call])
+                if not self._hung:
+                    await self._answer([call])
 
     async def _next(self) -> list[_Call]:
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        if self._crowded and sum(len(call.items) for call in self._waiting) < self._max_batch:
+        if (
+            self._crowded
+            and not self._waiting[0].alone
+            and sum(len(call.items) for call in self._waiting) < self._max_batch
+        ):
             await asyncio.sleep(self._max_wait_seconds)
         calls = [self._waiting.popleft()]
         count = len(calls[0].items)
         others: deque[_Call] = deque()
         # The longest waiting call says what is asked; whoever asks the same comes along, past those who ask otherwise.
-        while self._waiting and count < self._max_batch:
+        while self._waiting and count < self._max_batch and not calls[0].alone:
             call = self._waiting.popleft()
-            if call.ask == calls[0].ask and count + len(call.items) <= self._max_batch:
+            if call.ask == calls[0].ask and not call.alone and count + len(call.items) <= self._max_batch:
                 calls.append(call)
                 count += len(call.items)
             else:
@@ -84,13 +122,21 @@ class ModelThread:
 
     async def _answer(self, calls: Sequence[_Call]) -> bool:
         items = [item for call in calls for item in call.items]
-        loop = asyncio.get_running_loop()
+        answers: list[Any] = []
         try:
-            answers = await loop.run_in_executor(self._pool, self._ask, calls[0].ask, items)
+            began = time.monotonic()
+            for start in range(0, len(items), self._max_batch):
+                answers += await self._within_deadline(calls[0].ask, items[start : start + self._max_batch])
+        except Hung as error:
+            self._tell_hung(calls, error)
+            return True
         except Exception as error:  # noqa: BLE001 - whoever asked is told
             if len(calls) == 1 and not calls[0].answer.done():
                 calls[0].answer.set_exception(error)
             return False
+        waited = [began - call.since_seconds for call in calls]
+        what = getattr(calls[0].ask, "__name__", "")
+        self._meter.asked(self.name, what, len(items), waited, time.monotonic() - began)
         start = 0
         for call in calls:
             if not call.answer.done():
@@ -98,8 +144,28 @@ class ModelThread:
             start += len(call.items)
         return True
 
-    def _ask(self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
-        answers: list[Any] = []
-        for start in range(0, len(items), self._max_batch):
-            answers += ask(items[start : start + self._max_batch])
-        return answers
+    def _tell_hung(self, calls: Sequence[_Call], error: Hung) -> None:
+        self._hung = True
+        waiting = [call for call in calls if not call.answer.done()]
+        for call in waiting:
+            call.answer.set_exception(error)
+        if not waiting and self._on_hung is not None:
+            self._on_hung(error)
+
+    async def _within_deadline(
+        self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]
+    ) -> Sequence[Any]:
+        self._began_at_seconds = time.monotonic()
+        answering = asyncio.get_running_loop().run_in_executor(self._pool, ask, items)
+        left_seconds = self._deadline_seconds
+        while not answering.done():
+            if left_seconds <= 0:
+                raise Hung(
+                    f"the models ({self.name}) did not answer within {self._deadline_seconds:g} s; "
+                    "see models.deadline_seconds"
+                )
+            piece_seconds = min(left_seconds, _PIECE_SECONDS)
+            await asyncio.wait([answering], timeout=piece_seconds)
+            left_seconds -= piece_seconds
+        self._began_at_seconds = None
+        return answering.result()

@@ -1,14 +1,16 @@
-"""The worker's health, on Faust's own web server: /livez and /readyz."""
+"""The worker's health, on Faust's own web server: /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
 from faust.web import Request, Response, View
 
 from streams.kafka.handover import Producer
+from streams.ops.instruments import CONTENT_TYPE
+from streams.ops.worker_metrics import Standing, State
 from streams.runtimes.worker import Live
 from streams.settings import WebSettings
 
@@ -16,13 +18,13 @@ _ANSWER_WITHIN_SECONDS = 1.0
 
 
 def add_pages(live: Live, web: WebSettings) -> None:
-    """Add /livez and /readyz; `?verbose` says which models decide."""
+    """Add /livez, /readyz and /metrics; `?verbose` says which models decide."""
 
     @live.app.page("/livez")  # type: ignore[untyped-decorator,unused-ignore]
     async def livez(view: View, request: Request) -> Response:
-        """Answer 503 where records of a partition have waited without progress for too long."""
+        """Answer 503 where there is work and none was committed for too long, though Kafka answers."""
         del request
-        stalled = stalled_partitions(live, web.stalled_seconds)
+        stalled = live.watchdog.stalled(web.stalled_seconds)
         return view.json({"alive": not stalled, "stalled": stalled}, status=503 if stalled else 200)
 
     @live.app.page("/readyz")  # type: ignore[untyped-decorator,unused-ignore]
@@ -30,28 +32,47 @@ def add_pages(live: Live, web: WebSettings) -> None:
         """Answer 503 until Kafka is reached, the group joined and the rows restored, and while draining."""
         checks = await readiness(live)
         body: dict[str, Any] = {"ready": all(checks.values()), **checks}
+        restoring = live.groups.restoring
+        if restoring is not None:
+            body["restoring"] = restoring
         if "verbose" in request.query:
             body["models"] = dict(live.models)
             body["rows"] = len(live.rows)
-            body["partitions"] = {
-                f"{runner.group.name}-{runner.number}": runner.open_records for runner in live.groups.runners
-            }
+            body["partitions"] = {runner.name: runner.open_records for runner in live.groups.runners}
         return view.json(body, status=200 if body["ready"] else 503)
 
+    @live.app.page("/metrics")  # type: ignore[untyped-decorator,unused-ignore]
+    async def metrics(view: View, request: Request) -> Response:
+        """Answer with what was counted, as text for Prometheus."""
+        del request
+        return view.bytes(live.metrics.exposition(standing(live, web.stalled_seconds)), headers=CONTENT_TYPE)
 
-def stalled_partitions(live: Live, limit_seconds: float) -> Mapping[str, float]:
-    """Return {partition: seconds} for those where records wait and none was committed for so long.
 
-    Where the consumer has not come by for records for so long, `poll` is among them.
-    """
-    now = time.monotonic()
-    unpolled = now - live.groups.polled_at_seconds
-    poll = {"poll": round(unpolled, 1)} if live.groups.restored and unpolled > limit_seconds else {}
-    return poll | {
-        f"{runner.group.name}-{runner.number}": round(now - runner.progressed_at_seconds, 1)
-        for runner in live.groups.runners
-        if runner.open_records and now - runner.progressed_at_seconds > limit_seconds
-    }
+def standing(live: Live, stalled_seconds: float) -> Standing:
+    """Return how the worker stands."""
+    groups = live.groups
+    partitions: Counter[str] = Counter()
+    open_records: Counter[str] = Counter()
+    for runner in groups.runners:
+        partitions[runner.group.name] += 1
+        open_records[runner.group.name] += runner.open_records
+    return Standing(
+        state=_state(live),
+        rows=len(live.rows),
+        partitions=partitions,
+        open_records=open_records,
+        paused=len(groups.full()),
+        stalled=len(live.watchdog.stalled(stalled_seconds)),
+    )
+
+
+def _state(live: Live) -> State:
+    groups = live.groups
+    if groups.draining:
+        return "draining"
+    if groups.restored:
+        return "working"
+    return "restoring" if groups.joined else "starting"
 
 
 async def readiness(live: Live) -> Mapping[str, bool]:

@@ -42,6 +42,7 @@ REMEDIES: Mapping[DeadReason, str] = {
     DeadReason.NO_VALUE: "send an event; a message without a value deletes nothing here",
     DeadReason.WRONG_KEY: "key each message by its user_id, or by its dialogue_id where there is no user",
     DeadReason.POISON: "a stage failed on it; see __dlq.errors.message, mend the cause, then redrive",
+    DeadReason.HUNG: "see what of it takes the models so long, or raise models.deadline_seconds; then redrive",
 }
 
 

@@ -20,5 +20,12 @@ if __name__ == "__main__":
     wound(os.environ)
     settings = Settings()
     configure(settings.log_level, settings.log_format)
-    scorer = FakeScorer(float(os.environ.get("FAKE_PAUSE_SECONDS", "0")), os.environ.get("FAKE_FAILS_ON"))
+    told = os.environ.get
+    scorer = FakeScorer(
+        pause_seconds=float(told("FAKE_PAUSE_SECONDS", "0")),
+        fails_on=told("FAKE_FAILS_ON"),
+        hangs_on=told("FAKE_HANGS_ON"),
+        hangs_in=told("FAKE_HANGS_IN", "encode"),
+        breaks_on=told("FAKE_BREAKS_ON"),
+    )
     run(settings, scorer, {"fake": "0" * 64})

@@ -6,7 +6,8 @@ import hashlib
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from builders import DIMENSIONS, TERMS
@@ -27,38 +28,52 @@ def chance(*about: object) -> float:
 
 @dataclass
 class FakeScorer:
-    """A Scorer that keeps count of who asked for what; `pause_seconds` makes it slow, `fails_on` makes it fail."""
+    """A Scorer that keeps count of who asked for what; `pause_seconds` makes it slow.
+
+    On certain drafts the encoder fails, or a method never answers, or the answer is none that a stage can stand.
+    """
 
     pause_seconds: float = 0.0
     fails_on: str | None = None
+    hangs_on: str | None = None
+    hangs_in: str = "encode"
+    breaks_on: str | None = None
     batches: dict[str, list[int]] = field(default_factory=dict)
     threads: dict[str, set[str]] = field(default_factory=dict)
 
     def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:
-        self._note("encode", len(scenes))
+        self._note("encode", scenes)
         if any(scene.draft == self.fails_on for scene in scenes if scene.draft is not None):
             raise ZeroDivisionError("the encoder failed")
         nothing = np.zeros((0, DIMENSIONS), np.float32)
         return [Encoded(one, Situation(one.draft, None, (), (), nothing), cut=False) for one in scenes]
 
     def read(self, scenes: Sequence[Encoded]) -> list[Reading]:
-        self._note("read", len(scenes))
-        return [_read(one.scene) for one in scenes]
+        self._note("read", [one.scene for one in scenes])
+        readings = [_read(one.scene) for one in scenes]
+        if self.breaks_on is None:
+            return readings
+        return [
+            replace(reading, parts=cast("Parts", None)) if one.scene.draft == self.breaks_on else reading
+            for one, reading in zip(scenes, readings, strict=True)
+        ]
 
     def render(self, wishes: Sequence[Wish]) -> list[Rendering]:
-        self._note("render", len(wishes))
+        self._note("render", [wish.encoded.scene for wish in wishes])
         return [_render(wish) for wish in wishes]
 
     def bridge(self, wishes: Sequence[Wish]) -> list[tuple[Candidate, ...]]:
-        self._note("bridge", len(wishes))
+        self._note("bridge", [wish.encoded.scene for wish in wishes])
         return [(_candidate(wish, "blend"), _candidate(wish, "authored")) for wish in wishes]
 
     def terms(self) -> Terms:
         return TERMS
 
-    def _note(self, what: str, scenes: int) -> None:
+    def _note(self, what: str, scenes: Sequence[Scene]) -> None:
         time.sleep(self.pause_seconds)
-        self.batches.setdefault(what, []).append(scenes)
+        if self.hangs_in == what and any(scene.draft == self.hangs_on for scene in scenes if scene.draft is not None):
+            threading.Event().wait()
+        self.batches.setdefault(what, []).append(len(scenes))
         self.threads.setdefault(what, set()).add(threading.current_thread().name)
 
 

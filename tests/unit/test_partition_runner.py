@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
 from streams.kafka.bisect import prepare
-from streams.kafka.partition import HandlerError, Limits, PartitionRunner
-from streams.kafka.records import Group, Handler, Headers, Outgoing, Place, Received
+from streams.kafka.dead_letters import Failure, bury
+from streams.kafka.partition import Limits, PartitionRunner
+from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received
+from streams.kafka.suspects import BatchError, Hung, Suspects, alone
 
 FEW = Limits(4, 8)
 SCENES, LABELS = Place("scenes", 0), Place("labels", 0)
@@ -35,13 +38,18 @@ class Echo(Handler[bytes]):
     def __init__(self, topic: str) -> None:
         self.topic = self.stage = topic
         self.asked: list[int] = []
-        self.broken = False
+        self.alone: list[bool] = []
+        self.buried: list[Exception] = []
+        self.broken = self.hangs = False
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
         self.asked.append(len(records))
+        self.alone.append(alone.get())
         await self.gate.wait()
+        if self.hangs:
+            raise Hung("no answer")
         if any(record.value == b"bad" for record in records):
             raise ValueError("bad")
         return [record.value or b"" for record in records]
@@ -52,18 +60,19 @@ class Echo(Handler[bytes]):
         return [Outgoing("out", record.key, value) for record, value in zip(records, prepared, strict=True)]
 
     def bury(self, record: Received, error: Exception) -> Outgoing:
-        return Outgoing("dead", record.key, str(error).encode())
+        self.buried.append(error)
+        return bury(record, Failure("group", self.stage, type(error).__name__, str(error), datetime.now(UTC)))
 
 
 class Kept:
     changelog = "rows"
 
-    def clear(self) -> None: ...
+    def drop(self, number: int) -> None: ...
 
-    def restore(self, key: bytes, value: bytes | None) -> None: ...
+    def restore(self, number: int, records: Sequence[Received]) -> None: ...
 
-    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
-        return [(b"k", b"row", ())]
+    def take_changes(self, number: int) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        return [(b"k", f"row of {number}".encode(), ())]
 
 
 @dataclass
@@ -74,6 +83,7 @@ class Sent:
     open: bool = True
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     sending: int = 0
+    sent: list[Outgoing] = field(default_factory=list)
 
     async def start(self) -> None: ...
 
@@ -83,7 +93,10 @@ class Sent:
         assert self.sending == 1, "one transaction at a time"
         await self.slow.wait()
         self.sending -= 1
+        self.sent += outputs
         self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))
+
+    async def flush(self) -> None: ...
 
     async def stop(self) -> None:
         self.open = False
@@ -96,9 +109,10 @@ class Bench:
         self.outbox.slow.set()
         self.failures: list[BaseException] = []
         self.rooms: list[bool] = []
+        self.suspects = Suspects("suspects", "one")
         group = Group("rows", (self.scenes, self.labels), Kept())
         self.runner = PartitionRunner(
-            group, 0, self.outbox, limits, lambda: self.rooms.append(True), self.failures.append
+            group, 0, self.outbox, limits, self.suspects, lambda: self.rooms.append(True), self.failures.append
         )
 
 
@@ -147,7 +161,7 @@ def test_a_record_that_costs_its_batch_costs_only_itself_and_offsets_pass_it() -
         bench.runner.run()
         await turns()
         [(outputs, _, offsets)] = bench.outbox.batches
-        assert (outputs.count("dead"), outputs.count("out")) == (2, 6)
+        assert (outputs.count("scenes.dead"), outputs.count("out")) == (2, 6)
         assert offsets == {SCENES: 8}
         assert bench.failures == []
         await bench.runner.stop()
@@ -186,7 +200,10 @@ def test_an_error_after_a_row_was_touched_is_told_and_nothing_is_sent() -> None:
         bench.runner.put(SCENES, records("scenes", 0, 3))
         bench.runner.run()
         await turns()
-        assert [type(failure) for failure in bench.failures] == [ZeroDivisionError]
+        [failure] = bench.failures
+        assert isinstance(failure, BatchError)
+        assert isinstance(failure.cause, ZeroDivisionError)
+        assert [record.offset for record in failure.records] == [0, 1, 2]
         assert bench.outbox.batches == []
         await bench.runner.stop()
 

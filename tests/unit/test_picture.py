@@ -108,3 +108,10 @@ def test_a_fresh_scene_shows_its_chain_alone() -> None:
     assert "entrance" in text
     assert "►" in text
     assert "healed" not in text
+
+
+def test_in_a_narrow_terminal_no_number_and_no_code_is_cut() -> None:
+    text = shown(story(), 60)
+    assert "…" not in text
+    assert "entrance" in text
+    assert max(cell_len(line) for line in text.splitlines()) <= 60

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from streams.kafka.suspects import Hung, alone
 from streams.runtimes.worker_models import ModelThread
 
 
@@ -100,6 +101,63 @@ def test_a_call_that_was_given_up_disturbs_nobody() -> None:
         given_up.cancel()
         model.hold.set()
         assert list(await thread.ask(model.double, [4])) == [8]
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_not_answered_in_time_is_told_to_all_who_asked_and_to_nobody_else() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05)
+        model.hold.clear()
+        asked = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+        assert thread.busy_seconds is not None
+        waiting = asyncio.create_task(thread.ask(model.double, [2]))
+        with pytest.raises(Hung, match=r"the models \(models\) did not answer within 0.05 s"):
+            await asked
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        model.hold.set()
+        waiting.cancel()
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_hang_that_nobody_waits_for_any_more_is_told_all_the_same() -> None:
+    async def run() -> None:
+        told: list[Hung] = []
+        model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05, on_hung=told.append)
+        model.hold.clear()
+        asked = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+        asked.cancel()
+        await asyncio.sleep(0.2)
+        assert len(told) == 1
+        model.hold.set()
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_suspect_shares_no_call() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        first = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+
+        async def ask(item: int, *, suspected: bool) -> Sequence[int]:
+            alone.set(suspected)
+            return await thread.ask(model.double, [item])
+
+        others = [asyncio.create_task(ask(n, suspected=n in {3, 5})) for n in range(2, 7)]
+        await asyncio.sleep(0.01)
+        model.hold.set()
+        await first
+        assert [list(answer) for answer in await asyncio.gather(*others)] == [[4], [6], [8], [10], [12]]
+        assert sorted(model.batches) == [1, 1, 1, 3]
         thread.close()
 
     asyncio.run(run())

@@ -1,0 +1,64 @@
+"""The work that all of `make bench-live` do: the worker's own stages, models, messages and topics."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from schemas import topics
+from streams.cli.wiring import open_scorer
+from streams.kafka.records import Handler, Outgoing, Received
+from streams.kafka.wire import models_stamp
+from streams.runtimes.worker_agents import Resonance, bridger, regenerator
+from streams.runtimes.worker_desk import Desk
+from streams.runtimes.worker_models import ModelThread
+from streams.runtimes.worker_rows import TableRows
+from streams.settings import Settings
+from streams.stages.admit import Refusal
+from streams.topology import Stage
+
+
+class DirectThread(ModelThread):
+    """A model's thread without the worker's sharing of batches: each call goes to it as it comes."""
+
+    async def ask(self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask, items) if items else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done with the records of each topic, and the rows that it changes."""
+
+    handlers: Mapping[str, Handler[Any]]
+    rows: TableRows
+
+    def apply(self, records: Sequence[Received], prepared: Sequence[Any]) -> Iterable[Outgoing]:
+        return self.handlers[records[0].topic].apply(records, prepared)
+
+    def changed_rows(self, partition: int | None) -> list[Outgoing]:
+        return [Outgoing(self.rows.changelog, *change, partition) for change in self.rows.take_changes()]
+
+
+def work_of(settings: Settings) -> Work:
+    kafka, batching = settings.kafka, settings.models
+    scorer = open_scorer(settings)
+    rows = TableRows({}, kafka.topic(topics.SENSITIVITY))
+    desk = Desk(
+        scorer=scorer,
+        encoder=DirectThread("encoder", batching.max_batch, 0.0),
+        models=DirectThread("models", batching.max_batch, 0.0),
+        policy=settings.policy(),
+        rows=rows,
+        name=kafka.topic,
+        stamp=models_stamp(scorer.describe()),
+        bury=_refuse,
+        largest_bytes=kafka.topics.max_message_bytes,
+    )
+    handlers: tuple[Handler[Any], ...] = (Resonance(desk), regenerator(desk), bridger(desk))
+    return Work({one.topic: one for one in handlers}, rows)
+
+
+def _refuse(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
+    raise ValueError(f"{stage} refuses {record.topic} {record.partition}:{record.offset}: {error}")
