@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -27,12 +27,12 @@ class Ended:
 
 
 class Crew:
-    """Workers by name."""
+    """Workers by name, each in the environment that `environment_of` gives it."""
 
-    def __init__(self, pipeline: Pipeline, bootstrap_of: Callable[[str], str]) -> None:
+    def __init__(self, pipeline: Pipeline, environment_of: Callable[[str], Mapping[str, str]]) -> None:
         self.ended: list[Ended] = []
         self._pipeline = pipeline
-        self._bootstrap_of = bootstrap_of
+        self._environment_of = environment_of
         self._workers: dict[str, WorkerProcess] = {}
         self._on_duty: set[str] = set()
 
@@ -41,11 +41,10 @@ class Crew:
         """Those on duty."""
         return tuple(sorted(self._on_duty))
 
-    def start(self, name: str, **environment: str) -> None:
+    def start(self, name: str) -> None:
         """Start a worker; it is on duty from now on."""
         if name not in self._workers:
-            given = {"SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap_of(name), **environment}
-            self._workers[name] = self._pipeline.worker(name, **given)
+            self._workers[name] = self._pipeline.worker(name, **self._environment_of(name))
         self._workers[name].start()
         self._on_duty.add(name)
 

@@ -218,14 +218,19 @@ FAULTS: tuple[Fault, ...] = (
         "kill-restoring",
         "kill -9, and again while the rows are restored",
         _kill_and_again,
-        wounded=_dies("restoring", 5, 60),
+        wounded=_dies("restoring", 1, 2),
         least_ends=2,
     ),
     Fault(
         "kill-rebalancing",
-        "kill -9 of a worker that gives partitions up, or has just given them up, for a third one",
+        "kill -9 of a worker that gives partitions up, or of the one that takes them over",
         _a_third_comes,
-        wounded=_one_of(_dies("giving up", 1, 1), _dies("given up", 1, 1)),
+        wounded=_one_of(
+            _dies("giving up", 1, 1),
+            _dies("given up", 1, 1),
+            _dies("fenced", 1, 1, (_THIRD,)),
+            _dies("taken over", 1, 1, (_THIRD,)),
+        ),
         least_ends=1,
     ),
     Fault("zombie", "SIGSTOP past the session timeout, then SIGCONT", _stop_and_continue),
@@ -242,6 +247,20 @@ FAULTS: tuple[Fault, ...] = (
         calm=True,
         models={"FAKE_FAILS_ON": "poison"},
         culprits={"poison": "ZeroDivisionError"},
+    ),
+    Fault(
+        "model-hangs",
+        "a model that hangs on one scene",
+        least_ends=3,
+        models={"FAKE_HANGS_ON": "poison", "SCENESTREAM_MODELS__DEADLINE_SECONDS": "1"},
+        culprits={"poison": "hung"},
+    ),
+    Fault(
+        "stage-breaks",
+        "a stage that raises on one scene after rows were touched",
+        least_ends=3,
+        models={"FAKE_BREAKS_ON": "poison"},
+        culprits={"poison": "AttributeError"},
     ),
 )
 

@@ -66,13 +66,18 @@ async def run(fault: Fault, seed: int, size: Size, cluster: Cluster, folder: Pat
     troubles: list[str] = []
     async with AsyncExitStack() as stack:
         proxies = await stack.enter_async_context(cluster.proxies()) if fault.through_proxies else {}
-        crew = Crew(pipeline, cluster.proxied if fault.through_proxies else lambda _: cluster.broker.bootstrap)
+        wounds = fault.wounded(rng, folder)
+
+        def environment_of(name: str) -> dict[str, str]:
+            address = cluster.proxied(name) if fault.through_proxies else cluster.broker.bootstrap
+            return {"SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS": address, **fault.models, **wounds.get(name, {})}
+
+        crew = Crew(pipeline, environment_of)
         producer = await stack.enter_async_context(pipeline.producer())
         audience = Audience(pipeline, load, producer)
         await stack.enter_async_context(crew.on_duty())
-        wounds = fault.wounded(rng, folder)
         for name in fault.workers:
-            crew.start(name, **fault.models, **wounds.get(name, {}))
+            crew.start(name)
         await crew.until_ready()
         scenery = Scenery(crew, cluster.broker, proxies, audience, rng, folder)
         troubles += await _play(scenery, fault, size)

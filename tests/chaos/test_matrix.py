@@ -54,7 +54,7 @@ def test_a_worker_that_repeats_what_it_has_not_committed_is_found_out(cluster: C
     """At least once, killed between outputs and offsets: it may repeat, and does, and nothing is lost."""
     repeats = replace(
         find("kill-before-commit"),
-        wounded=lambda rng, folder: {"one": dies("before offsets, at least once", rng.randint(1, 40), folder, "one")},
+        wounded=lambda rng, folder: {"one": dies("before offsets", rng.randint(1, 40), folder, "one")},
         least_ends=1,
     )
     found = _run(repeats, cluster, tmp_path, kafka__guarantee="at_least_once").findings

@@ -16,9 +16,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from streams.kafka import groups
+from streams.kafka.beginning import Beginning
 from streams.kafka.groups import Groups
-from streams.kafka.transactions import PlainOutbox, TransactionalOutbox
+from streams.kafka.transactions import SharedCommits, TransactionalOutbox
 from streams.runtimes.worker_rows import TableRows
 
 ARMED = "armed"
@@ -110,11 +110,10 @@ def _during_commit(death: Death) -> None:
 
 
 def _forget() -> None:
-    async def restore(options: object, wanted: object) -> int:
-        del options, wanted
-        return 0
+    def restore(self: TableRows, number: int, records: object) -> None:
+        del self, number, records
 
-    groups.restore = restore  # type: ignore[assignment]
+    TableRows.restore = restore  # type: ignore[method-assign]
 
 
 POINTS: Mapping[str, Callable[[Death], None]] = {
@@ -125,6 +124,7 @@ POINTS: Mapping[str, Callable[[Death], None]] = {
     "restoring": _before(TableRows, "restore"),
     "giving up": _before(Groups, "revoke"),
     "given up": _after(Groups, "revoke"),
-    "taking over": _before(Groups, "_start"),
-    "before offsets, at least once": _after(PlainOutbox, "_committed"),
+    "fenced": _before(Beginning, "_restore"),
+    "taken over": _after(Beginning, "begin"),
+    "before offsets": _before(SharedCommits, "commit"),
 }
