@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.sensitivity import Sensitivity
-from streams.kafka.records import Headers
+from streams.kafka.records import HandlerError, Headers
 from streams.kafka.wire import Message, decode_row, encode_row
 from streams.stages.admit import Refusal
 
 _ROWS_IN_USE = 4096
 
 
-class RowError(Exception):
+class RowError(HandlerError):
     """A row on the changelog that this version cannot read: to go on would start its key anew."""
 
 
