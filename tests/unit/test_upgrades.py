@@ -15,7 +15,7 @@ from schemas.dead import DeadLetter, DeadReason
 from schemas.export import EVENTS
 from schemas.suspect import Suspect
 from streams.kafka import wire
-from streams.runtimes.worker_rows import RowError, TableRows
+from streams.runtimes.worker_rows import PartitionRows, RowError
 from streams.stages.admit import Refusal
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -100,9 +100,16 @@ def test_a_field_of_a_later_writer_is_refused_and_not_passed_over(path: Path) ->
 
 def test_a_newer_row_stops_who_needs_it_and_leaves_the_others_alone() -> None:
     row = json.loads((GOLDEN / "v1" / "sensitivity.full.json").read_bytes())
-    rows = TableRows({}, "sensitivity")
-    rows.restore(b"u-3", json.dumps(row).encode())
-    rows.restore(b"u-4", json.dumps(row | {"key": "u-4", "version": 2}).encode())
+    rows = PartitionRows("sensitivity", positions=False)
+    rows.restore(b"u-3", json.dumps(row).encode(), None)
+    rows.restore(b"u-4", json.dumps(row | {"key": "u-4", "version": 2}).encode(), None)
     assert rows.get("u-3").offered == row["offered"]
     with pytest.raises(RowError, match=r"the row of 'u-4' on sensitivity cannot be read: `version` is 2; .*upgrade"):
         rows.get("u-4")
+
+
+def test_a_row_whose_positions_were_written_otherwise_stops_who_needs_it() -> None:
+    rows = PartitionRows("sensitivity", positions=True)
+    rows.restore(b"u-3", (GOLDEN / "v1" / "sensitivity.full.json").read_bytes(), b'{"scenes": "17"}')
+    with pytest.raises(RowError, match="the header `applied` cannot be read"):
+        rows.get("u-3")
