@@ -18,6 +18,7 @@ from streams.kafka.groups import AssignmentError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
 from streams.runtimes.worker import Live, build
+from streams.runtimes.worker_rows import RowError
 from streams.runtimes.worker_watch import Stalled
 from streams.runtimes.worker_web import add_pages
 from streams.scoring.port import Scorer
@@ -97,7 +98,7 @@ def fail(error: BaseException) -> None:
 
     What was sent and not committed is aborted when the next owner of the partition begins, or by its timeout.
     """
-    if isinstance(error, (TopicError, AssignmentError)):
+    if isinstance(error, (TopicError, AssignmentError, RowError)):
         sys.stderr.write(f"scenestream: {error}\n")
         _end(WRONG)
     _log.critical("worker_fails", error=repr(error), exc_info=error)
