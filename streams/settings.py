@@ -102,7 +102,7 @@ class KafkaSettings(Frozen):
     watchdog_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=120.0, description="a worker that has work, reaches Kafka and commits nothing for so long ends"
     )
-    max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
+    max_records: PositiveInt = Field(default=512, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
     )
@@ -164,6 +164,16 @@ class OpsSettings(Frozen):
     fetch_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=2.0, description="how long a look may fetch oldest records; what is left is fetched by the next"
     )
+    pulse_minutes: Annotated[float, Field(ge=1.0, le=240.0)] = Field(
+        default=15.0, description="how much of the pipeline's traffic the dashboard shows"
+    )
+    recent_megabytes: PositiveInt = Field(default=32, description="latest records kept to follow dialogues in")
+    scan_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=10.0, description="how long a dialogue may be looked for on its topics"
+    )
+    logs_folder: Path | None = Field(default=None, description="logs in it may be replayed from the dashboard")
+    runs_folder: Path = Field(default=Path("runs"), description="where such replays are put, and compared")
+    replays_at_once: PositiveInt = Field(default=1, description="such replays that run side by side; others wait")
 
 
 class Settings(BaseSettings):
