@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.lag_view import console, table
+from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
 from streams.logs import configure
 from streams.ops.cluster import Cluster
@@ -89,8 +89,8 @@ def _show(found: Plan) -> None:
     shown = table("TOPIC", "PARTITION", "FROM", "TO", "SKIPPED", "REPEATED", "NOTE")
     for move in found.moves:
         before = "-" if move.before is None else str(move.before)
-        topic, number = clean(move.slot.topic), str(move.slot.partition)
-        shown.add_row(topic, number, before, str(move.after), str(move.skipped), str(move.repeated), move.note)
+        topic, number = move.slot.topic, str(move.slot.partition)
+        row(shown, topic, number, before, str(move.after), str(move.skipped), str(move.repeated), move.note)
     console().print(shown)
     skipped, repeated = (sum(getattr(move, name) for move in found.moves) for name in ("skipped", "repeated"))
     typer.echo(f"{clean(found.group)}: {records(skipped)} skipped, {records(repeated)} read again, at most")

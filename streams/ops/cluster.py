@@ -67,12 +67,11 @@ class Cluster:
             yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
-            away = broker_away(self._kafka, self._complaints, said(error))
             # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
             # for ever. A new client does find it.
             self._oldest.close()
             self._connect()
-            raise away from error
+            raise broker_away(self._kafka, self._complaints, said(error)) from error
 
     def close(self) -> None:
         """Let the clients go."""
