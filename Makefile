@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check bench bench-live models lock readme boards schemas clean
+.PHONY: help demo demo-live kafka test check bench bench-live bench-recovery models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
 bench-live: $(VENV)/.ready-bench ## Measure the worker on a real Kafka beside others (RUNS=5)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks.live --runs $(or $(RUNS),5)
+
+bench-recovery: $(VENV)/.ready-dev ## Measure how long rows take to be restored (ROWS=1000000)
+	$(BIN)/scenestream models build
+	$(BIN)/python -m tests.benchmarks.recovery --rows $(or $(ROWS),1000000)
 
 models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
 	$(BIN)/python -m models.training --data $(DATA)

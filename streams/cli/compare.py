@@ -30,7 +30,7 @@ def compare(
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
     exit_code: ExitCode = False,  # noqa: FBT002 - as as_json
 ) -> None:
-    """Hold a run against a baseline, scene by scene: which verdicts changed, by which rules, and what was set otherwise.
+    """Hold a run against a baseline, scene by scene: which verdicts changed, by which rules, and what was set.
 
     Scenes are matched by their ids, so both runs should be of the same log. Look at one with `explain RUN SCENE_ID`.
     """
@@ -52,9 +52,8 @@ def _parts(found: Comparison) -> Iterator[RenderableType]:
     elif found.changed_share is None:
         yield "They have no scene in common: were they runs of the same log?"
     else:
-        yield f"{found.changed} of {found.compared} scenes changed their verdict ({found.changed_share:.1%}); " + (
-            f"{found.moved} kept it and differ in rule, register, codes or a score."
-        )
+        yield f"{found.changed} of {found.compared} scenes changed their verdict ({found.changed_share:.1%})."
+        yield f"{found.moved} kept it and differ in rule, register, codes or a score."
     if found.only_run or found.only_baseline:
         yield f"Not compared: {found.only_run} scenes only in the run, {found.only_baseline} only in the baseline."
     if found.changes:

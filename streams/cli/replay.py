@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from schemas.scene import Scene
-from streams.cli.interrupts import held_back
+from streams.cli.interrupts import ended_like_ctrl_c, held_back
 from streams.cli.progress import Form, Told, told
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
@@ -99,8 +99,8 @@ def replay(
     started = time.perf_counter()
     interrupted = False
     trials: list[Trial] = []
-    with RunWriter(folder, keep_texts=not no_texts) as writer:
-        hidden = no_progress or (as_json and progress is Form.BAR)
+    hidden = no_progress or (as_json and progress is Form.BAR)
+    with ended_like_ctrl_c(), RunWriter(folder, keep_texts=not no_texts) as writer:
         with told(Form.NONE if hidden else progress, size_of(logs)) as listener:
             try:
                 _run(runtime, _followed(items, listener), writer, trials, listener)

@@ -27,10 +27,11 @@ _CULPRITS_IN_A_ROW = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Records in a transaction at most, and records that wait at most before their partition is paused."""
+    """Records in a transaction, records that wait before their partition is paused, seconds to restore: at most."""
 
     max_records: int
     max_buffered: int
+    restore_seconds: float = 300.0
 
 
 class PartitionRunner:
@@ -117,15 +118,32 @@ class PartitionRunner:
             task.add_done_callback(self._ended)
             self._tasks.append(task)
 
+    async def pause(self) -> bool:
+        """Finish the batch that is being committed and drop what waits; return whether rows are as they are in Kafka.
+
+        Where they are, `run` may begin again, with the records behind the last committed ones.
+        """
+        async with self._busy:
+            for task in self._tasks:
+                task.cancel()
+        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        clean = all(isinstance(one, asyncio.CancelledError) for one in ended)
+        self._tasks.clear()
+        self._ready = asyncio.Queue(1)
+        for waiting in self._waiting.values():
+            waiting.clear()
+        self._open_records = 0
+        self.next_offsets = {**self.committed_offsets}
+        if clean:
+            await self.outbox.flush()
+        return clean
+
     async def stop(self) -> None:
         """Finish the batch that is being committed, drop what waits, and let the outbox go.
 
         The outbox is stopped last: a transaction in flight would otherwise wait for it for ever.
         """
-        async with self._busy:
-            for task in self._tasks:
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pause()
         await self.outbox.stop()
 
     async def abandon(self) -> None:
@@ -222,7 +240,7 @@ class PartitionRunner:
         rows = self.group.rows
         if rows is None:
             return []
-        return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes()]
+        return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes(self.number)]
 
     def _count_culprits(self, batch: Batch[Any]) -> None:
         for culprit in batch.culprits:

@@ -60,23 +60,17 @@ class Suspects:
         self._now = now
         self._noted: dict[Place, dict[int, Suspect]] = {}
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._noted.clear()
+    def drop(self, number: int) -> None:
+        """Forget what is noted of a partition number."""
+        for place in [place for place in self._noted if place.partition == number]:
+            del self._noted[place]
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a note from the topic; None is one that was cleared."""
-        if value is None:
-            topic, partition, offset = key.decode("utf-8", "replace").rsplit(":", 2)
-            self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
-            return
-        try:
-            suspect = Suspect.model_validate_json(value)
-        except ValidationError:
-            # Of a later version, or nobody's: the message is then tried like any other.
-            _log.warning("suspect_unreadable", key=key.decode("utf-8", "replace")[:200])
-            return
-        self._noted.setdefault(Place(suspect.topic, suspect.partition), {})[suspect.offset] = suspect
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        """Take notes back from the topic, in their order; a note without a value was cleared."""
+        del number
+        for record in records:
+            if record.key is not None:
+                self._restore(record.key, record.value)
 
     def of(self, record: Received) -> Suspect | None:
         """Return what is noted of a message."""
@@ -125,6 +119,19 @@ class Suspects:
             last_at=now,
         )
         return Outgoing(self.topic, suspect.key.encode(), suspect.model_dump_json().encode(), (), record.partition)
+
+    def _restore(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            topic, partition, offset = key.decode("utf-8", "replace").rsplit(":", 2)
+            self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
+            return
+        try:
+            suspect = Suspect.model_validate_json(value)
+        except ValidationError:
+            # Of a later version, or nobody's: the message is then tried like any other.
+            _log.warning("suspect_unreadable", key=key.decode("utf-8", "replace")[:200])
+            return
+        self._noted.setdefault(Place(suspect.topic, suspect.partition), {})[suspect.offset] = suspect
 
     def _cleared(self, suspect: Suspect) -> Outgoing:
         return Outgoing(self.topic, suspect.key.encode(), None, (), suspect.partition)

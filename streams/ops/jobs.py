@@ -96,8 +96,7 @@ class Jobs:
                 self._jobs[name] = job.model_copy(update={"state": "stopped", "ended_at": datetime.now(UTC)})
             process = self._processes.get(name)
         if process is not None:
-            _signal(process, signal.SIGINT)
-            # Whoever started us may have switched Ctrl-C off, for all that we start as well.
+            _signal(process, signal.SIGTERM)
             last = threading.Timer(_ENDS_WITHIN_SECONDS, _signal, (process, signal.SIGKILL))
             last.daemon = True
             last.start()

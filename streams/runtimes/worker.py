@@ -83,12 +83,14 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     kafka = settings.kafka
     app = _app(kafka, settings.web)
     changelog = kafka.topic(topics.SENSITIVITY)
-    table = app.Table(
+    # The table puts its partitions where those of scenes are; what it would keep is in `rows`, apart by partition.
+    app.Table(
         "sensitivity",
         partitions=kafka.partitions,
         changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
     )
-    rows = TableRows(table.data, changelog)
+    exactly_once = kafka.guarantee == "exactly_once"
+    rows = TableRows(changelog, positions=not exactly_once)
     metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
     threads = tuple(
@@ -114,10 +116,10 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
             Group("bridge", (bridger(desk),)),
         ),
         _sending(kafka),
-        Limits(kafka.max_records, kafka.max_buffered),
+        Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
         Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
         fail,
-        transactional=kafka.guarantee == "exactly_once",
+        transactional=exactly_once,
         meter=metrics,
     )
 

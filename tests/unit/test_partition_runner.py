@@ -67,12 +67,12 @@ class Echo(Handler[bytes]):
 class Kept:
     changelog = "rows"
 
-    def clear(self) -> None: ...
+    def drop(self, number: int) -> None: ...
 
-    def restore(self, key: bytes, value: bytes | None) -> None: ...
+    def restore(self, number: int, records: Sequence[Received]) -> None: ...
 
-    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
-        return [(b"k", b"row", ())]
+    def take_changes(self, number: int) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        return [(b"k", f"row of {number}".encode(), ())]
 
 
 @dataclass
@@ -95,6 +95,8 @@ class Sent:
         self.sending -= 1
         self.sent += outputs
         self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))
+
+    async def flush(self) -> None: ...
 
     async def stop(self) -> None:
         self.open = False
