@@ -41,6 +41,8 @@ def compare(
         console = Console()
         for part in _parts(found):
             console.print(part)
+            if isinstance(part, Table):
+                console.print()
     if exit_code and not found.same_digest:
         raise typer.Exit(1)
 

@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _MOST_WAITING = 20
 _MOST_REMEMBERED = 50
 _LAST_LINES = 20
+_LONGEST_LINE = 500
 _ENDS_WITHIN_SECONDS = 10.0
 _ENDED: frozenset[JobState] = frozenset({"done", "failed", "stopped"})
 
@@ -188,12 +189,13 @@ class Jobs:
             self._processes[name] = process
         try:
             assert process.stderr is not None  # noqa: S101 - it is a pipe
-            for line in process.stderr:
-                told = _progress(line)
-                if told is None:
-                    last.append(line.rstrip())
-                else:
-                    self._update(name, **told)
+            with process.stderr as lines:
+                for line in lines:
+                    told = _progress(line)
+                    if told is None:
+                        last.append(line.rstrip()[:_LONGEST_LINE])
+                    else:
+                        self._update(name, **told)
             code = process.wait()
         finally:
             _signal(process, signal.SIGKILL)
