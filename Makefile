@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check bench bench-live bench-recovery bench-resume models lock readme boards schemas clean
+.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-recovery bench-resume models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ check: $(VENV)/.ready-dev ## Check format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: $(VENV)/.ready-dev ## Faults under load on a real Kafka, by seed (SEED=1 RUNS=2 FAULT=name)
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),2) $(if $(FAULT),--fault $(FAULT))
 
 bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
 	$(BIN)/scenestream models build

@@ -27,6 +27,11 @@ class Batch(Generic[Prepared]):
     prepared: Sequence[Prepared]
     culprits: Sequence[Culprit]
 
+    @property
+    def all_records(self) -> list[Received]:
+        """Every record that was taken from the partition for this batch."""
+        return [*self.records, *(culprit.record for culprit in self.culprits)]
+
 
 async def prepare(handler: Handler[Prepared], records: Sequence[Received]) -> Batch[Prepared]:
     """Prepare records together; when that raises, in halves, down to the single record that is to blame.

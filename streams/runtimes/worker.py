@@ -110,11 +110,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         meter=metrics,
     )
     groups = Groups(
-        (
-            Group("rows", (Resonance(desk), Threshold(desk)), rows),
-            Group("regeneration", (regenerator(desk),)),
-            Group("bridge", (bridger(desk),)),
-        ),
+        (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
         _sending(kafka),
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
         Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
@@ -204,7 +200,7 @@ def _membership(kafka: KafkaSettings) -> Membership:
         instance_id=kafka.instance_id,
         session_timeout_ms=round(kafka.session_timeout_seconds * 1000),
         rebalance_timeout_ms=round(kafka.rebalance_timeout_seconds * 1000),
-        max_poll_records=kafka.max_records,
+        max_poll_records=kafka.max_buffered,
         max_fetch_bytes=kafka.max_fetch_bytes,
         fetch_wait_ms=kafka.fetch_wait_ms,
     )

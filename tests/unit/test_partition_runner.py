@@ -77,13 +77,14 @@ class Kept:
 
 @dataclass
 class Sent:
-    """An outbox that remembers; `slow` holds a commit back until it is set."""
+    """An outbox that remembers; `slow` holds commits back until it is set, and it may refuse several topics at once."""
 
     batches: list[tuple[list[str], list[str], dict[Place, int]]] = field(default_factory=list)
     open: bool = True
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     sending: int = 0
     sent: list[Outgoing] = field(default_factory=list)
+    refuses: Exception | None = None
 
     async def start(self) -> None: ...
 
@@ -93,6 +94,8 @@ class Sent:
         assert self.sending == 1, "one transaction at a time"
         await self.slow.wait()
         self.sending -= 1
+        if self.refuses is not None and len(offsets) > 1:
+            raise self.refuses
         self.sent += outputs
         self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))
 
