@@ -54,7 +54,7 @@ class Shelf:
         found = []
         for path in newest[:_MOST_LISTED]:
             with suppress(RunDirError):
-                found.append(_run_on_disk(path))
+                found.append(run_on_disk(path))
         return tuple(found)
 
     def run_path(self, name: str) -> Path:
@@ -70,7 +70,8 @@ def _is_log(path: Path) -> bool:
     return path.is_file() and path.name.removesuffix(".gz").endswith(_SUFFIXES)
 
 
-def _run_on_disk(path: Path) -> RunOnDisk:
+def run_on_disk(path: Path) -> RunOnDisk:
+    """Return the run that this summary is of; raises RunDirError for one that is damaged."""
     summary = read_summary(path.parent)
     facts = facts_of(path.parent, summary)
     logs = summary.get("logs")
