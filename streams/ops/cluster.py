@@ -20,7 +20,7 @@ from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
-from schemas.topics import TOPICS, dead_topic
+from schemas.topics import SENSITIVITY, TOPICS, dead_topic
 from streams.kafka.clients import BrokerAway
 from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
 from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said
@@ -173,6 +173,7 @@ class Cluster:
             ends=ends,
             oldest=oldest,
             retention=self._retentions({slot.topic for slot in slots if slot.topic in there}),
+            changelogs=frozenset({self._kafka.topic(SENSITIVITY)}),
         )
 
     def _group(
