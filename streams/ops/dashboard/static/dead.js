@@ -1,0 +1,2 @@
+import { h } from "./dom.js";
+export const draw = () => [h("h1", null, "dead")];
