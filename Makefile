@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check bench bench-live models lock readme schemas clean
+.PHONY: help demo demo-live kafka test check bench bench-live models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ schemas: $(VENV)/.ready-dev ## Write the JSON Schemas and asyncapi.yaml again
 
 readme: $(VENV)/.ready-dev ## Fill the README's generated blocks again
 	$(BIN)/python -m tools.readme --run
+
+boards: $(VENV)/.ready-dev ## Write Grafana's boards and docs/metrics.md again
+	$(BIN)/python -m tools.boards
+	$(BIN)/python -m tools.metrics
 
 lock: $(UV) ## Pin all requirements again, with hashes
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.txt

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pydantic_settings
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Frozen
@@ -99,6 +99,9 @@ class KafkaSettings(Frozen):
     drain_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=15.0, description="how long a worker told to stop may take to finish, commit and leave"
     )
+    watchdog_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=120.0, description="a worker that has work, reaches Kafka and commits nothing for so long ends"
+    )
     max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
@@ -134,7 +137,8 @@ class WebSettings(Frozen):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 6066
     stalled_seconds: Annotated[float, Field(gt=0.0)] = Field(
-        default=60.0, description="/livez fails where records of a partition have waited for so long without progress"
+        default=60.0,
+        description="/livez fails where there is work and none was committed for so long, though Kafka answers",
     )
 
 
@@ -211,6 +215,14 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @model_validator(mode="after")
+    def _watchdog_waits_longer_than_models_may_take(self) -> Self:
+        if self.kafka.watchdog_seconds <= self.models.deadline_seconds:
+            raise ValueError(
+                "kafka.watchdog_seconds must be more than models.deadline_seconds, which names the culprit"
+            )
+        return self
+
     def policy(self) -> Policy:
         """Return what the stages decide by; raises SettingsError where the priors' file cannot be read."""
         return Policy(
@@ -231,7 +243,7 @@ def read_settings(memory: Path | None = None) -> Settings:
         return Settings() if memory is None else Settings(memory=memory)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False, include_input=False)
-        told = [f"setting {'.'.join(map(str, fault['loc']))}: {fault['msg']}; {_WHERE}" for fault in faults]
+        told = [f"{_setting(fault['loc'])}: {fault['msg']}; {_WHERE}" for fault in faults]
         raise SettingsError("\n".join(told)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
@@ -249,3 +261,7 @@ def _read(path: Path) -> Priors:
         raise SettingsError(f"setting priors: cannot read {path}: {error.strerror or error}; {what}") from error
     except ValidationError as error:
         raise SettingsError(f"setting priors: {path} holds no priors; {what}") from error
+
+
+def _setting(path: tuple[int | str, ...]) -> str:
+    return f"setting {'.'.join(map(str, path))}" if path else "settings"

@@ -21,6 +21,8 @@ from streams.kafka.records import Headers, Outgoing, Place, Received
 
 PREFIX = "__dlq.errors."
 REDRIVE_COUNT = "redrive.count"
+# How often it was delivered before it was sent back the last time.
+_DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
 _TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
@@ -64,13 +66,14 @@ class Letter:
 
 
 def bury(record: Received, failure: Failure) -> Outgoing:
-    """Return the dead letter for a message."""
+    """Return the dead letter for a message; deliveries before it was sent back count."""
+    before = _number(dict(record.headers).get(_DELIVERED))
     said: Mapping[str, object] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
         "group": failure.group,
-        "delivery.count": failure.delivery_count,
+        "delivery.count": before + failure.delivery_count,
         "message": failure.message[:_MAX_MESSAGE],
         "exception": failure.exception,
         "stage": failure.stage,
@@ -116,13 +119,14 @@ def read_letter(record: Received) -> Letter:
 
 def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
     """Return the message as it was, counted, and the mark that says so; they belong into one transaction."""
-    headers = tuple((name, value) for name, value in letter.headers if name != REDRIVE_COUNT)
-    counted = (*headers, (REDRIVE_COUNT, str(letter.redrives + 1).encode()))
+    headers = tuple((name, value) for name, value in letter.headers if name not in {REDRIVE_COUNT, _DELIVERED})
+    deliveries = str(letter.failure.delivery_count).encode()
+    sent = (*headers, (REDRIVE_COUNT, str(letter.redrives + 1).encode()), (_DELIVERED, deliveries))
     # Without a key nothing else says where it belongs.
     partition = letter.source.partition if letter.key is None else None
     mark = ((_REDRIVEN, str(letter.offset).encode()),)
     return (
-        Outgoing(letter.source.topic, letter.key, letter.value, counted, partition),
+        Outgoing(letter.source.topic, letter.key, letter.value, sent, partition),
         Outgoing(letter.place.topic, letter.key, None, mark, letter.place.partition),
     )
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
@@ -131,6 +131,11 @@ class Consumer(driver.Consumer):
             else:
                 rest[tp] = batch
         return rest
+
+    async def ends(self) -> Mapping[Place, tuple[int, int]]:
+        """Return of each partition that is handed over where we stand and where it ends; empty where nobody says."""
+        found = await cast("ConsumerThread", self._thread).positions()
+        return {Place(*tp): stand for tp, stand in found.items()}
 
     async def on_stop(self) -> None:
         """Finish the batches in flight, commit them and let go."""

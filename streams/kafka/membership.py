@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiokafka
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.kafka.patience import until_reached
+
+_POSITIONS_WITHIN_SECONDS = 3.0
 
 if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
@@ -90,6 +93,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if fresh:
             await consumer.seek_to_beginning(*fresh)
         return offsets
+
+    async def positions(self) -> Mapping[TP, tuple[int, int]]:
+        """Return of each partition that is handed over the position and the end; empty where Kafka does not say."""
+        found: Mapping[TP, tuple[int, int]] = await self.call_thread(self._positions)
+        return found
+
+    async def _positions(self) -> Mapping[TP, tuple[int, int]]:
+        consumer = self._ensure_consumer()
+        mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
+        try:
+            async with asyncio.timeout(_POSITIONS_WITHIN_SECONDS):
+                ends = await consumer.end_offsets(mine)
+                return {tp: (await consumer.position(tp), ends[tp]) for tp in mine}
+        except (KafkaError, OSError):
+            return {}
 
     async def on_thread_stop(self) -> None:
         """Leave the group and stop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,8 @@ class PartitionRunner:
         self.progressed_at_seconds = time.monotonic()
         self.committed = 0
         self.next_offsets: dict[Place, int] = {}
+        # What this runner committed; nothing before its first batch.
+        self.committed_offsets: dict[Place, int] = {}
         self._limits = limits
         self._suspects = suspects
         self._passed: list[Outgoing] = []
@@ -72,6 +74,16 @@ class PartitionRunner:
         self._tasks: list[asyncio.Task[None]] = []
         self._culprits_in_a_row = 0
         self._open_records = 0
+
+    @property
+    def name(self) -> str:
+        """What logs and pages call it."""
+        return f"{self.group.name}-{self.number}"
+
+    @property
+    def places(self) -> Iterable[Place]:
+        """The partitions that it takes records of."""
+        return self._waiting.keys()
 
     @property
     def open_records(self) -> int:
@@ -101,7 +113,7 @@ class PartitionRunner:
     def run(self) -> None:
         """Begin to work."""
         for work in (self._prepare_ahead(), self._commit_in_order()):
-            task = asyncio.create_task(work, name=f"{self.group.name}-{self.number}")
+            task = asyncio.create_task(work, name=self.name)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
 
@@ -185,6 +197,7 @@ class PartitionRunner:
                 raise BatchError(batch.handler.stage, records, error) from error
             raise
         self._meter.committed(records, [*outputs, *rows], time.monotonic() - began)
+        self.committed_offsets.update(offsets)
         self._open_records -= len(records)
         self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()

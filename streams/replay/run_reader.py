@@ -11,10 +11,11 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from schemas.dead import DeadLetter
 from schemas.decision import Decision
 from schemas.scene import Utterance
 from schemas.sensitivity import Sensitivity
-from streams.replay.run_dir import DECISIONS, ROWS, SUMMARY, TEXTS, RunDirError
+from streams.replay.run_dir import DEAD, DECISIONS, ROWS, SUMMARY, TEXTS, RunDirError
 
 _NEAR_IDS = 5
 _IDS_LOOKED_AT = 20_000
@@ -47,12 +48,8 @@ def find_scene(folder: Path, scene_id: str) -> SceneOfRun:
     decisions.sort(key=lambda decision: decision.attempt)
     if words is None:
         return SceneOfRun(tuple(decisions), (), None, texts_kept=False)
-    try:
-        context = tuple(Utterance.model_validate(said) for said in words.get("context", ()))  # type: ignore[attr-defined]
-    except (ValidationError, TypeError) as error:
-        raise RunDirError(f"{folder / TEXTS} is damaged at scene {scene_id!r:.200}; replay the log again") from error
-    draft = words.get("draft")
-    return SceneOfRun(tuple(decisions), context, draft if isinstance(draft, str) else None, texts_kept=True)
+    context, draft = _words(words, folder)
+    return SceneOfRun(tuple(decisions), context, draft, texts_kept=True)
 
 
 def read_rows(folder: Path) -> Iterator[Sensitivity]:
@@ -62,6 +59,30 @@ def read_rows(folder: Path) -> Iterator[Sensitivity]:
             yield Sensitivity.model_validate(line)
         except ValidationError as error:
             raise RunDirError(f"{folder / ROWS} holds what is no row; replay the log again") from error
+
+
+def read_decisions(folder: Path) -> Iterator[Decision]:
+    """Yield what was decided in the run in `folder`, in order; raises RunDirError where it is not there."""
+    for line in _read(folder, DECISIONS):
+        yield _decision(line, folder)
+
+
+def read_dead(folder: Path) -> Iterator[DeadLetter]:
+    """Yield the dead letters of the run in `folder`; raises RunDirError where they are not there or damaged."""
+    for line in _read(folder, DEAD):
+        try:
+            yield DeadLetter.model_validate(line)
+        except ValidationError as error:
+            raise RunDirError(f"{folder / DEAD} holds what is no dead letter; replay the log again") from error
+
+
+def read_words(folder: Path) -> Iterator[tuple[str, tuple[Utterance, ...], str | None]]:
+    """Yield scene id, context and draft of the scenes of a run, none where it kept no words; raises RunDirError."""
+    if not (folder / TEXTS).exists():
+        return
+    for line in _read(folder, TEXTS):
+        context, draft = _words(line, folder)
+        yield str(line.get("scene_id")), context, draft
 
 
 def read_summary(folder: Path) -> Mapping[str, object]:
@@ -92,6 +113,16 @@ def _read(folder: Path, name: str) -> Iterator[dict[str, object]]:
                 yield value
     except OSError as error:
         raise RunDirError(_missing(folder, name, error)) from error
+
+
+def _words(line: Mapping[str, object], folder: Path) -> tuple[tuple[Utterance, ...], str | None]:
+    try:
+        context = tuple(Utterance.model_validate(said) for said in line.get("context", ()))  # type: ignore[attr-defined]
+    except (ValidationError, TypeError) as error:
+        scene_id = str(line.get("scene_id"))
+        raise RunDirError(f"{folder / TEXTS} is damaged at scene {scene_id!r:.200}; replay the log again") from error
+    draft = line.get("draft")
+    return context, draft if isinstance(draft, str) else None
 
 
 def _missing(folder: Path, name: str, error: OSError) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import faust
 import structlog
@@ -16,7 +16,7 @@ from schemas import topics
 from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
-from streams.kafka.handover import Transport
+from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
@@ -29,12 +29,14 @@ from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regene
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
+from streams.runtimes.worker_watch import Ends, Watchdog
 from streams.scoring.port import Scorer
 from streams.settings import KafkaSettings, Settings, WebSettings
 from streams.stages.admit import Refusal
 from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
+_ANSWER_WITHIN_SECONDS = 3.0
 _GROWS_BY_BYTES = 64 * 1024
 
 
@@ -73,6 +75,7 @@ class Live:
     threads: tuple[ModelThread, ...]
     rows: TableRows
     metrics: WorkerMetrics
+    watchdog: Watchdog
 
 
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
@@ -128,7 +131,18 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
-    return Live(app, groups, models, threads, rows, metrics)
+
+    async def ask() -> Ends | None:
+        if not await cast("Producer", app.producer).is_answered(_ANSWER_WITHIN_SECONDS):
+            return None
+        ends: Ends = await cast("Consumer", app.consumer).ends() if groups.restored else {}
+        return ends
+
+    def busy() -> Mapping[str, float | None]:
+        return {thread.name: thread.busy_seconds for thread in threads}
+
+    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, kafka.restore_timeout_seconds)
+    return Live(app, groups, models, threads, rows, metrics, watchdog)
 
 
 async def check_topics(kafka: KafkaSettings) -> None:

@@ -17,13 +17,15 @@ from streams.kafka.groups import AssignmentError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
 from streams.runtimes.worker import Live, build
+from streams.runtimes.worker_watch import Stalled
 from streams.runtimes.worker_web import add_pages
 from streams.scoring.port import Scorer
 from streams.settings import Settings
 
 _log = structlog.get_logger(__name__)
-# Exit codes beside 0: what a person must put right, a batch that failed, a drain that took too long, models that hung.
-WRONG, FAILED, OVERDUE, HUNG = 2, 3, 4, 5
+# Exit codes beside 0: what a person must put right, a batch that failed, a drain that took too long, models that hung,
+# and no progress.
+WRONG, FAILED, OVERDUE, HUNG, STALLED = 2, 3, 4, 5, 6
 
 
 class Worker(faust.Worker):
@@ -64,6 +66,7 @@ def run(settings: Settings, scorer: Scorer, models: dict[str, str]) -> NoReturn:
     asyncio.set_event_loop(loop)
     live = build(settings, scorer, models, fail)
     add_pages(live, settings.web)
+    live.watchdog.start(loop)
     _log.info(
         "worker_starts",
         models=models,
@@ -84,7 +87,17 @@ def fail(error: BaseException) -> None:
         sys.stderr.write(f"scenestream: {error}\n")
         _end(WRONG)
     _log.critical("worker_fails", error=repr(error), exc_info=error)
-    _end(HUNG if isinstance(error, Hung) else FAILED)
+    _end(_code(error))
+
+
+def _code(error: BaseException) -> int:
+    match error:
+        case Hung():
+            return HUNG
+        case Stalled():
+            return STALLED
+        case _:
+            return FAILED
 
 
 def _overdue(seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
@@ -23,9 +22,9 @@ def add_pages(live: Live, web: WebSettings) -> None:
 
     @live.app.page("/livez")  # type: ignore[untyped-decorator,unused-ignore]
     async def livez(view: View, request: Request) -> Response:
-        """Answer 503 where records of a partition have waited without progress for too long."""
+        """Answer 503 where there is work and none was committed for too long, though Kafka answers."""
         del request
-        stalled = stalled_partitions(live, web.stalled_seconds)
+        stalled = live.watchdog.stalled(web.stalled_seconds)
         return view.json({"alive": not stalled, "stalled": stalled}, status=503 if stalled else 200)
 
     @live.app.page("/readyz")  # type: ignore[untyped-decorator,unused-ignore]
@@ -36,9 +35,7 @@ def add_pages(live: Live, web: WebSettings) -> None:
         if "verbose" in request.query:
             body["models"] = dict(live.models)
             body["rows"] = len(live.rows)
-            body["partitions"] = {
-                f"{runner.group.name}-{runner.number}": runner.open_records for runner in live.groups.runners
-            }
+            body["partitions"] = {runner.name: runner.open_records for runner in live.groups.runners}
         return view.json(body, status=200 if body["ready"] else 503)
 
     @live.app.page("/metrics")  # type: ignore[untyped-decorator,unused-ignore]
@@ -46,21 +43,6 @@ def add_pages(live: Live, web: WebSettings) -> None:
         """Answer with what was counted, as text for Prometheus."""
         del request
         return view.bytes(live.metrics.exposition(standing(live, web.stalled_seconds)), headers=CONTENT_TYPE)
-
-
-def stalled_partitions(live: Live, limit_seconds: float) -> Mapping[str, float]:
-    """Return {partition: seconds} for those where records wait and none was committed for so long.
-
-    Where the consumer has not come by for records for so long, `poll` is among them.
-    """
-    now = time.monotonic()
-    unpolled = now - live.groups.polled_at_seconds
-    poll = {"poll": round(unpolled, 1)} if live.groups.restored and unpolled > limit_seconds else {}
-    return poll | {
-        f"{runner.group.name}-{runner.number}": round(now - runner.progressed_at_seconds, 1)
-        for runner in live.groups.runners
-        if runner.open_records and now - runner.progressed_at_seconds > limit_seconds
-    }
 
 
 def standing(live: Live, stalled_seconds: float) -> Standing:
@@ -77,7 +59,7 @@ def standing(live: Live, stalled_seconds: float) -> Standing:
         partitions=partitions,
         open_records=open_records,
         paused=len(groups.full()),
-        stalled=len(stalled_partitions(live, stalled_seconds)),
+        stalled=len(live.watchdog.stalled(stalled_seconds)),
     )
 
 

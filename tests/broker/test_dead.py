@@ -86,7 +86,7 @@ def test_letters_are_listed_shown_and_sent_back_once(prefix: str, broker: Broker
     assert "1 dead letters were sent back" in _run("redrive", "--topic", "scenes").output
     [(value, headers)] = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))
     assert value == Sent("", "My secret.").value
-    assert headers == [("traceparent", b"00-1-2-01"), ("redrive.count", b"1")]
+    assert headers == [("traceparent", b"00-1-2-01"), ("redrive.count", b"1"), ("redrive.deliveries", b"1")]
     assert "0 dead letters were sent back" in _run("redrive", "--topic", "scenes").output
     assert [json.loads(line)["reason"] for line in _run("list", "--json").output.splitlines()] == ["ValueError"]
 

@@ -59,7 +59,7 @@ def test_key_bytes_and_headers_are_untouched_there_and_back(
     assert (found.key, found.value, found.headers, found.failure) == (key, value, record.headers, FAILURE)
     back, mark = send_back(found)
     assert (back.topic, back.key, back.value) == ("scenes", key, value)
-    assert back.headers == (*record.headers, ("redrive.count", b"1"))
+    assert back.headers == (*record.headers, ("redrive.count", b"1"), ("redrive.deliveries", b"1"))
     assert back.partition == (2 if key is None else None)
     assert marked(landed(mark)) == 5
 
@@ -67,9 +67,10 @@ def test_key_bytes_and_headers_are_untouched_there_and_back(
 def test_a_message_that_comes_back_dead_again_counts_on() -> None:
     back, _ = send_back(read_letter(landed(bury(Record(), FAILURE))))
     again = read_letter(landed(bury(replace(Record(), headers=back.headers), FAILURE)))
-    assert again.redrives == 1
+    assert (again.redrives, again.failure.delivery_count) == (1, 2)
     back, _ = send_back(again)
     assert [value for name, value in back.headers if name == "redrive.count"] == [b"2"]
+    assert [value for name, value in back.headers if name == "redrive.deliveries"] == [b"2"]
     assert not any(name.startswith("__dlq") for name, _ in back.headers)
 
 

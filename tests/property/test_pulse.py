@@ -1,0 +1,194 @@
+"""The pulse against an independent count: any order, any traffic, bounded memory."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from builders import chain, decision, feedback, row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import topics
+from schemas.decision import Decision
+from schemas.names import Origin, Verdict
+from schemas.scene import Healing, Step
+from streams.kafka import wire
+from streams.ops.heavy import HeavyKeys, SpaceSaving
+from streams.ops.pulse import Pulse
+from streams.ops.pulse_fold import Bounds, PulseFold
+from streams.ops.pulse_view import view
+from streams.ops.seen import DeathSeen, Record, RowSeen, Said, SceneSeen
+from streams.stages.policy import Gate
+from streams.topology import goes_to
+
+NOW = 1_800_000_000.0
+BOUNDS = Bounds(window_seconds=60.0, buckets=12, tasks=3, reasons=2, open_pairs=500, users=50)
+SALT = b"salt"
+_ONE = decision()
+
+Seen = tuple[Record, Said]
+_HEALED = Healing(route="bridge", before=chain(), fidelity=0.4, gain=0.35, risk=0.3, strength="partial")
+
+
+def _record(topic: str, number: int, at: float, key: str) -> Record:
+    return Record(topic, number % 3, number, at, key.encode(), b"{}", ())
+
+
+@st.composite
+def traffic(draw: st.DrawFn) -> list[Seen]:
+    """Scenes that come, are judged or die, some of them healed; feedback and its rows; all within a minute."""
+    seen: list[Seen] = []
+    for number in range(draw(st.integers(0, 30))):
+        at = NOW - draw(st.integers(1, 50))
+        key = f"u{draw(st.integers(0, 4))}"
+        task = draw(st.sampled_from([None, "a", "b", "c"]))
+        verdict = draw(st.sampled_from(list(Verdict)))
+        what = draw(st.sampled_from(["judged", "judged", "healed", "dead", "feedback", "letter alone"]))
+        name = f"d{number}:1"
+        if what in {"judged", "healed"}:
+            healed = what == "healed"
+            origin = Origin.BRIDGE if healed else Origin.FRESH
+            made = _made(
+                scene_id=name, user_id=key, task=task, verdict=verdict, attempt=int(healed), origin=origin,
+                final=verdict in {Verdict.READY, Verdict.WITHHELD, Verdict.REASONING},
+                healing=_HEALED if healed else None, resonance=0.7,
+                lineage=(Step(stage="resonance", attempt=0, outcome="analogue", rule="r", resonance=0.2),
+                         Step(stage="resonance", attempt=1, outcome="ready", rule="r", resonance=0.7)),
+            )  # fmt: skip
+            seen.append((_record(topics.SCENES, number, at, key), _scene(made, None)))
+            to = goes_to("resonance", verdict.value)
+            seen.append((_record(to, number, at + 1, key), made if made.final else _scene(made, made)))
+        elif what == "feedback":
+            told = feedback(number, draw(st.booleans()), "d", key)
+            seen.append((_record(topics.FEEDBACK, number, at, key), told))
+            outcome = draw(st.sampled_from(["learnt", "repeated", "inapplicable", "unknown"]))
+            said = RowSeen(row(key=key, task=task), "threshold", outcome, wire.row_id(told.scene_id, "threshold", 0))
+            seen.append((_record(topics.SENSITIVITY, number, at + 1, key), said))
+        else:
+            death = DeathSeen("resonance", draw(st.sampled_from(["duplicate", "too_long", "ValueError"])))
+            seen.append((_record("scenes.dead", number, at, key), death))
+    return seen
+
+
+def _made(**fields: object) -> Decision:
+    return _ONE.model_copy(update=fields)
+
+
+def _scene(made: Decision, carried: Decision | None) -> SceneSeen:
+    return SceneSeen(made.scene_id, made.dialogue_id, made.user_id, made.attempt, made.origin.value, carried)
+
+
+def fold(seen: list[Seen], bounds: Bounds = BOUNDS) -> PulseFold:
+    made = PulseFold(Gate(), bounds, NOW, partitions=3)
+    for record, said in seen:
+        made.take(record, said)
+    return made
+
+
+def comparable(pulse: Pulse) -> dict[str, object]:
+    return pulse.model_dump()
+
+
+@given(traffic(), st.randoms(use_true_random=False))
+def test_the_order_in_which_records_come_changes_nothing(seen: list[Seen], rng: random.Random) -> None:
+    mixed = list(seen)
+    rng.shuffle(mixed)
+    few = Bounds(window_seconds=60.0, buckets=12)
+    assert comparable(view(fold(mixed, few), SALT)) == comparable(view(fold(seen, few), SALT))
+
+
+@given(traffic())
+def test_the_sums_are_those_of_an_independent_count(seen: list[Seen]) -> None:
+    pulse = view(fold(seen), SALT)
+    judged = [said for _, said in seen if isinstance(said, Decision)]
+    judged += [said.carried for _, said in seen if isinstance(said, SceneSeen) and said.carried is not None]
+    verdicts = Counter(one.verdict.value for one in judged)
+    assert {name: getattr(pulse.verdicts, name) for name in Verdict} == {name: verdicts[name] for name in Verdict}
+    assert pulse.verdicts.final == sum(one.final for one in judged)
+    assert sum(one.count for one in pulse.rules) == len(judged)
+    by_task = Counter(one.task for one in judged)
+    assert sum(sum(getattr(task.verdicts, name) for name in Verdict) for task in pulse.tasks) == len(judged)
+    for task in pulse.tasks:
+        if not task.other:
+            assert sum(getattr(task.verdicts, name) for name in Verdict) == by_task[task.task]
+    came_back = [one for one in judged if one.healing is not None]
+    bridge = pulse.healing[1]
+    assert (bridge.judged, bridge.partial) == (len(came_back), len(came_back))
+    assert bridge.ready == pulse.healed == sum(one.verdict is Verdict.READY for one in came_back)
+    if came_back:
+        assert (bridge.resonance_before, bridge.resonance_after, bridge.gain) == (0.2, 0.7, 0.35)
+    deaths = [said for _, said in seen if isinstance(said, DeathSeen)]
+    assert sum(one.count for one in pulse.dead) == len(deaths) == pulse.stages[0].failed
+    assert pulse.records == len(seen)
+    assert sum(one.scenes for one in pulse.partitions) == sum(record.topic == topics.SCENES for record, _ in seen)
+    assert pulse.stages[0].age.count == len(judged)
+
+
+@given(traffic())
+def test_moments_add_up_to_the_whole(seen: list[Seen]) -> None:
+    pulse = view(fold(seen), SALT)
+    for name in Verdict:
+        assert sum(getattr(moment.verdicts, name) for moment in pulse.moments) == getattr(pulse.verdicts, name)
+    assert sum(moment.accepted for moment in pulse.moments) == pulse.feedback.accepted
+    assert sum(moment.failed for moment in pulse.moments) == sum(one.count for one in pulse.dead)
+
+
+@given(traffic())
+def test_labels_that_counted_are_joined_to_what_was_said(seen: list[Seen]) -> None:
+    pulse = view(fold(seen), SALT)
+    said = [one for _, one in seen]
+    learnt = [one for one in said if isinstance(one, RowSeen) and one.outcome == "learnt"]
+    spoken = {wire.row_id(one.scene_id, "threshold", 0): one.error for one in said if hasattr(one, "preference")}
+    assert pulse.metastability.labels == len(learnt) == pulse.feedback.learnt
+    assert pulse.metastability.errors == sum(spoken[one.ce_id] or 0 for one in learnt)
+
+
+@given(st.lists(st.text("abcdefghij", min_size=1, max_size=2), max_size=300))
+def test_a_heavy_keys_count_is_never_too_low_and_its_error_is_told(keys: list[str]) -> None:
+    sketch, true = SpaceSaving(8), Counter(keys)
+    for key in keys:
+        sketch.add(key)
+    assert len(sketch.keys) <= 8
+    for key in true:
+        count, error = sketch.get(key)
+        assert count - error <= true[key] <= count
+    assert {key for key, count in true.items() if count > len(keys) / 8} <= sketch.keys
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefghijklmnop"), st.integers(0, 59)), max_size=200))
+def test_heavy_keys_of_a_window_are_within_their_bounds(came: list[tuple[str, int]]) -> None:
+    keys = HeavyKeys(10.0, 6, 4, NOW)
+    for key, ago in came:
+        keys.add(key, NOW - ago)
+    within = Counter(key for key, ago in came if (NOW - ago) // 10 > NOW // 10 - 6)
+    assert keys.total == within.total()
+    for heavy in keys.heaviest(100):
+        assert heavy.count - heavy.error <= within[heavy.key] <= heavy.count
+
+
+def test_memory_stays_bounded_whatever_comes() -> None:
+    rng = random.Random(7)
+    made = PulseFold(Gate(), BOUNDS, NOW, partitions=3)
+    for number in range(5000):
+        at = NOW + number / 10
+        made.advance(at)
+        key, task = f"user {rng.randrange(10**9)}", f"<script>{rng.randrange(10**9)}" * 9
+        one = _made(scene_id=f"{key}:{number}", user_id=key, task=task, rule=f"rule {number}")
+        made.take(_record(topics.SCENES, number, at, key), _scene(one, None))
+        if number % 2:
+            made.take(_record(topics.READY, number, at + rng.random() * 100 - 50, key), one)
+        made.take(_record("scenes.dead", number, at, key), DeathSeen(f"stage {number}", f"reason {number}"))
+        seen = RowSeen(row(key=key, task=task), "resonance", "learnt", str(number))
+        made.take(_record(topics.SENSITIVITY, number, at, key), seen)
+    assert len(made.window.sums()) < 400
+    assert len(made.budgets) == BOUNDS.users
+    assert made.budgets.forgotten == 5000 - BOUNDS.users
+    assert len(made._pairs) <= BOUNDS.open_pairs
+    assert len(made.heavy) == 3
+    pulse = view(made, SALT)
+    assert len(pulse.tasks) <= BOUNDS.tasks + 2
+    assert len(pulse.dead) <= BOUNDS.reasons + 1
+    assert len(pulse.rules) == 1
+    assert len(pulse.model_dump_json()) < 60_000
+    assert "user " not in pulse.model_dump_json()

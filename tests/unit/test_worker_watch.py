@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from streams.kafka.groups import Groups
+from streams.kafka.records import Place
+from streams.runtimes.worker_watch import BEGINNING, LOOP, POLL, Stalled, Watch, Watchdog, marks_of
+
+SCENES = Place("scenes", 0)
+
+
+@dataclass
+class Runner:
+    name: str = "rows-0"
+    open_records: int = 0
+    committed_offsets: dict[Place, int] = field(default_factory=dict)
+    next_offsets: dict[Place, int] = field(default_factory=dict)
+    places: tuple[Place, ...] = (SCENES,)
+
+
+@dataclass
+class Owned:
+    runners: tuple[Runner, ...] = (Runner(),)
+    restored: bool = True
+    draining: bool = False
+    epoch: int = 1
+    polls: int = 0
+
+    @property
+    def polled_at_seconds(self) -> float:
+        self.polls += 1
+        return float(self.polls)
+
+
+def marks(owned: Owned, ends: Mapping[Place, tuple[int, int]] | None = None) -> Mapping[str, object]:
+    return marks_of(cast("Groups", owned), ends or {})
+
+
+def test_what_does_not_move_is_counted_until_it_moves() -> None:
+    watch = Watch()
+    for passed, mark in enumerate([1, 1, 1]):
+        watch.look({"rows-0": mark, "rows-1": passed}, 2.0, reached=True)
+    assert watch.stalled(3.0) == {"rows-0": 4.0}
+    watch.look({"rows-0": 2, "rows-1": 3}, 2.0, reached=True)
+    assert watch.stalled(0.0) == {}
+
+
+@pytest.mark.parametrize("mark", [None, 1])
+def test_what_is_at_rest_or_was_given_up_does_not_stall(mark: object) -> None:
+    watch = Watch()
+    for _ in range(5):
+        watch.look({"rows-0": mark} if mark is None else {}, 2.0, reached=True)
+    assert watch.stalled(0.0) == {}
+
+
+def test_while_kafka_is_away_only_the_loop_can_stall() -> None:
+    watch = Watch()
+    for reached in (True, True, False, False):
+        watch.look({"rows-0": 1, LOOP: 1}, 2.0, reached=reached)
+    assert watch.stalled(0.0) == {"rows-0": 2.0, LOOP: 6.0}
+
+
+def test_a_partition_is_at_rest_at_its_end_with_nothing_open() -> None:
+    assert marks(Owned())["rows-0"] is None
+    assert marks(Owned(), {SCENES: (7, 7)})["rows-0"] is None
+    assert marks(Owned(), {SCENES: (6, 7)})["rows-0"] is not None
+
+
+def test_open_records_move_by_commits_and_the_consumer_by_its_position() -> None:
+    busy = Owned((Runner(open_records=3, committed_offsets={SCENES: 4}),))
+    assert marks(busy, {SCENES: (6, 9)})["rows-0"] == marks(busy, {SCENES: (8, 9)})["rows-0"]
+    idle = Owned((Runner(committed_offsets={SCENES: 4}),))
+    assert marks(idle, {SCENES: (6, 9)})["rows-0"] != marks(idle, {SCENES: (8, 9)})["rows-0"]
+
+
+def test_a_worker_that_begins_or_drains_is_watched_for_that_alone() -> None:
+    assert marks(Owned(restored=False)) == {BEGINNING: 1}
+    assert marks(Owned(draining=True)) == {}
+    assert marks(Owned())[POLL] != marks(Owned(polls=1))[POLL]
+
+
+def dog(owned: Owned, fail: Callable[[BaseException], Any], limit_seconds: float = 0.24) -> Watchdog:
+    async def ask() -> Mapping[Place, tuple[int, int]]:
+        return {}
+
+    return Watchdog(cast("Groups", owned), ask, lambda: {"encoder": 3.04, "models": None}, fail, limit_seconds, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("owned", "what", "least_seconds"),
+    [(Owned((Runner(open_records=3),)), "rows-0", 0.2), (Owned(restored=False), BEGINNING, 0.5)],
+)
+def test_a_stall_is_told_with_what_was_seen(owned: Owned, what: str, least_seconds: float) -> None:
+    told: list[BaseException] = []
+
+    async def run() -> float:
+        watchdog = dog(owned, told.append)
+        watchdog.start(asyncio.get_running_loop())
+        began = time.monotonic()
+        for _ in range(250):
+            if told:
+                break
+            await asyncio.sleep(0.02)
+        assert what in watchdog.stalled(0.1)
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) > least_seconds
+    assert isinstance(told[0], Stalled)
+    assert what in str(told[0])
+
+
+def test_a_loop_that_hangs_is_told_from_outside() -> None:
+    told: list[BaseException] = []
+
+    async def run() -> None:
+        dog(Owned(), told.append).start(asyncio.get_running_loop())
+        await asyncio.sleep(0.1)
+        hung = threading.Event()
+        for _ in range(100):
+            if told:
+                break
+            hung.wait(0.05)
+
+    asyncio.run(run())
+    assert LOOP in str(told[0])
+
+
+def test_a_worker_that_works_is_left_alone() -> None:
+    told: list[BaseException] = []
+
+    async def run() -> None:
+        runner = Runner(open_records=3)
+        dog(Owned((runner,)), told.append).start(asyncio.get_running_loop())
+        for done in range(20):
+            runner.committed_offsets = {SCENES: done}
+            await asyncio.sleep(0.03)
+
+    asyncio.run(run())
+    assert told == []
