@@ -13,6 +13,7 @@ from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.headline import headline
 from streams.ops.dashboard.lag_history import LagHistory
 from streams.ops.dashboard.lag_view import lag_document
+from streams.ops.dashboard.ours import by_stages
 from streams.ops.dashboard.web import Refused, answer
 from streams.ops.instruments import CONTENT_TYPE
 from streams.ops.metrics import LagMetrics
@@ -50,9 +51,9 @@ class LiveLag:
             newer = await asyncio.to_thread(self._watcher.wait_newer, seen, _PATIENCE_SECONDS)
             if newer is not None:
                 seen = newer
-                self._publish(seen)
+                self._publish(by_stages(seen, self._kafka.group, self._stages))
             elif seen is not None and seen.error is not None:
-                self._publish_headline(seen)
+                self._publish_headline(by_stages(seen, self._kafka.group, self._stages))
 
     def _publish(self, seen: Snapshot) -> None:
         self._feed.publish("clock", {"now": datetime.now(UTC).timestamp()})

@@ -23,7 +23,7 @@ const become = (next) => {
   tell(null);
 };
 
-const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "tail", "letters", "replays", "runs"];
+const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "tail", "letters", "replays", "latest"];
 
 const open = (said) => {
   const source = new EventSource("/api/events");

@@ -109,7 +109,7 @@ const heatPart = (group) => {
       rows.length
         ? h("div", { class: "field-of-heat" },
           h("span", null), h("div", { class: "marks" }, seen.map((one, index) => h("button", { type: "button", "data-key": `${one.at}-${index}`, title: `${time(one.at)} ${one.words}`, "aria-label": `${time(one.at)}: ${one.words}`, "data-do": "event", "data-words": `${time(one.at)}: ${one.words}`, style: { left: `${(100 * (one.at - from)) / Math.max(1, to - from)}%` } }, one.kind === "moved" ? "⇄" : one.kind === "state" ? "◆" : "●"))),
-          h("div", { class: "axis", "aria-hidden": "true" }, [...topics].map(([topic, index]) => h("span", { title: topic, style: { top: `${((index + 0.5) / rows.length) * high}px` } }, cut(topic.split(".").at(-1), 6)))),
+          h("div", { class: "axis", "aria-hidden": "true" }, [...topics].map(([topic, index]) => h("span", { title: topic, style: { top: `${((index + 0.5) / rows.length) * high}px` } }, cut(topic.split(".").at(-1), 11)))),
           h("div", { class: "frame", tabindex: "0", role: "application", "aria-roledescription": "heat strip", "aria-label": "Lag of each partition over time; arrow keys move, and say what is there", "data-keep": `field-${group.group}`, style: { height: `${high}px` } }, h("canvas", { style: { height: "100%" } })),
           h("div", { class: "times" }, h("span", null, time(from)), h("span", null, "● members  ◆ state  ⇄ partitions changed hands"), h("span", null, time(to))))
         : h("p", { class: "note" }, "The first looks are on their way."),

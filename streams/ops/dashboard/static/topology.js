@@ -31,34 +31,39 @@ export const stagesNow = (topology, lag, pulse) => {
   });
 };
 
+// Heights, in the picture's own pixels: of a topic that leads nowhere, of a stage, and between entries.
+const [LEAF, STAGE, GAP] = [49, 102, 18];
+
 const layout = (topology, width) => {
   const readers = new Map(topology.agents.map((one) => [one.reads, one.stage]));
   const hopsOf = (stage) => topology.hops.filter((hop) => hop.stage === stage);
   const places = new Map();
   const back = [];
-  const lanes = [];
+  const place = (name, column, kind, row) => places.set(name, { column, kind, row });
   // From each entry outwards; an arrow to what is placed already goes back.
   const visit = (topic, column, row) => {
-    places.set(topic, { column, row, kind: "topic" });
     const stage = readers.get(topic);
-    if (!stage) return 0.84;
-    places.set(stage, { column: column + 1, row, kind: "stage" });
+    place(topic, column, "topic", row + LEAF / 2);
+    if (!stage) return LEAF;
+    place(stage, column + 1, "stage", row);
     const hops = hopsOf(stage);
     const onward = hops.filter((hop) => !places.has(hop.to));
     back.push(...hops.filter((hop) => places.has(hop.to)));
     let rows = 0;
-    for (const hop of onward.sort((a, b) => readers.has(b.to) - readers.has(a.to))) rows += visit(hop.to, column + 2, row + rows);
-    places.get(topic).row = places.get(stage).row = row + Math.max(0, Math.max(1.75, rows) - 1) / 2;
-    return Math.max(1.75, rows);
+    const needed = onward.length * LEAF;
+    const spare = Math.max(0, STAGE - needed) / 2;
+    for (const hop of onward.sort((a, b) => readers.has(b.to) - readers.has(a.to))) rows += visit(hop.to, column + 2, row + spare + rows);
+    const taken = Math.max(STAGE, rows);
+    place(topic, column, "topic", row + taken / 2);
+    place(stage, column + 1, "stage", row + taken / 2);
+    return taken;
   };
   const entered = new Set(topology.hops.map((hop) => hop.to));
   const isEntry = (one) => !entered.has(one.reads) || one === topology.agents[0];
   let row = 0;
   for (const agent of topology.agents) {
     if (isEntry(agent) && !places.has(agent.reads)) {
-      const rows = visit(agent.reads, 0, row);
-      lanes.push({ row, rows });
-      row += rows + 0.1;
+      row += visit(agent.reads, 0, row) + GAP;
     }
   }
   const columns = 1 + Math.max(...[...places.values()].map((one) => one.column));
@@ -69,20 +74,19 @@ const layout = (topology, width) => {
   }
   const gap = Math.max(24, (width - sizes.reduce((sum, one) => sum + one, 0) - 4 - 12 - 9 * back.length) / (columns - 1));
   const top = 46;
-  const high = 58;
   let x = 2;
   const lefts = sizes.map((size) => {
     const left = x;
     x += size + gap;
     return left;
   });
-  for (const [, place] of places) {
-    place.w = sizes[place.column];
-    place.h = place.kind === "stage" ? 92 : 42;
-    place.x = lefts[place.column];
-    place.y = top + place.row * high + (high - place.h) / 2;
+  for (const one of places.values()) {
+    one.w = sizes[one.column];
+    one.h = one.kind === "stage" ? 92 : 42;
+    one.x = lefts[one.column];
+    one.y = top + one.row - one.h / 2;
   }
-  return { places, back, height: top + row * high + 2, top };
+  return { places, back, height: top + row - GAP + 2 };
 };
 
 const curve = (from, to) => {
@@ -143,7 +147,7 @@ export const drawMap = (topology, lag, pulse, width) => {
   }
   for (const table of topology.tables) {
     const [from, to] = [places.get(table.topic), places.get(table.read_by)];
-    if (from && to) edges.push(s("path", { class: "edge dotted", style: { "--key": "var(--line-2)" }, "stroke-width": 1.4, "data-key": "table", d: `M${from.x + from.w / 2} ${from.y}C${from.x + from.w / 2} ${from.y - 46} ${to.x + to.w / 2} ${to.y + to.h + 66} ${to.x + to.w / 2} ${to.y + to.h}` }));
+    if (from && to) edges.push(s("path", { class: "edge dotted", style: { "--key": "var(--line-2)" }, "stroke-width": 1.4, "data-key": "table", d: `M${from.x + 18} ${from.y}v-26q0 -8 -8 -8H${to.x + to.w - 22}q-8 0 -8 -8V${to.y + to.h}` }));
   }
   for (const now of stages) {
     const topic = places.get(now.reads);
