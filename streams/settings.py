@@ -164,6 +164,16 @@ class OpsSettings(Frozen):
     fetch_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=2.0, description="how long a look may fetch oldest records; what is left is fetched by the next"
     )
+    pulse_minutes: Annotated[float, Field(ge=1.0, le=240.0)] = Field(
+        default=15.0, description="how much of the pipeline's traffic the dashboard shows"
+    )
+    recent_megabytes: PositiveInt = Field(default=32, description="latest records kept to follow dialogues in")
+    scan_seconds: Annotated[float, Field(gt=0.0)] = Field(
+        default=10.0, description="how long a dialogue may be looked for on its topics"
+    )
+    logs_folder: Path | None = Field(default=None, description="logs in it may be replayed from the dashboard")
+    runs_folder: Path = Field(default=Path("runs"), description="where such replays are put, and compared")
+    replays_at_once: PositiveInt = Field(default=1, description="such replays that run side by side; others wait")
 
 
 class DashboardSettings(Frozen):

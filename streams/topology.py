@@ -72,6 +72,9 @@ def draw() -> str:
             lines.append(_margin(head, number, len(hops)) + _follow(hop))
         lines.append("")
     lines.append(f"unreadable on topic T ──► {topics.dead_topic('T')}   bytes untouched, with the reason")
+    lines.append(
+        f"ends a worker ──► {topics.SUSPECT}   tried alone by the next; the third time ──► {topics.dead_topic('T')}"
+    )
     return "\n".join(lines)
 
 

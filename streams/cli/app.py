@@ -12,10 +12,27 @@ from rich.console import Console
 from rich.text import Text
 
 from models.errors import ModelError
-from streams.cli import dashboard, dead, doctor, explain, feedback, memory, models, priors, replay, score, topics, topology, worker
+from streams.cli import (
+    dashboard,
+    dead,
+    doctor,
+    explain,
+    feedback,
+    lag,
+    memory,
+    models,
+    offsets,
+    priors,
+    replay,
+    score,
+    topics,
+    topology,
+    worker,
+)
 from streams.kafka.clients import BrokerAway
 from streams.kafka.topics_admin import TopicError
 from streams.ops.dashboard.serve import CannotListen
+from streams.ops.reset import ResetError
 from streams.replay.reader import LogError
 from streams.replay.run_dir import RunDirError
 from streams.runtimes.remote import RemoteError
@@ -37,6 +54,8 @@ app.command("doctor")(doctor.doctor)
 app.command("worker")(worker.worker)
 app.command("feedback")(feedback.feedback)
 app.command("dashboard")(dashboard.dashboard)
+app.command("lag")(lag.lag)
+app.add_typer(offsets.app, name="offsets")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead.app, name="dead")
 app.add_typer(models.app, name="models")
@@ -44,7 +63,17 @@ app.add_typer(memory.app, name="memory")
 app.add_typer(priors.app, name="priors")
 
 # What a person can put right: told in a line on stderr, with exit code 2, without a traceback.
-EXPECTED = (ModelError, LogError, RunDirError, SettingsError, BrokerAway, TopicError, RemoteError, CannotListen)
+EXPECTED = (
+    ModelError,
+    LogError,
+    RunDirError,
+    SettingsError,
+    BrokerAway,
+    TopicError,
+    RemoteError,
+    ResetError,
+    CannotListen,
+)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -1,4 +1,4 @@
-"""Ctrl-C: it ends a run between two scenes, never within one, and shows no traceback while the program loads."""
+"""Ctrl-C and SIGTERM: they end a run between two scenes, never within one; no traceback while the program loads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does: a run that a supervisor ends is written like one that a person ends."""
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
@@ -33,11 +46,11 @@ def plain_death() -> Iterator[None]:
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     # Whoever started the program may have switched Ctrl-C off, or taken it over: that stays.
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, handler)
+    ours = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is signal.default_int_handler]
+    for one in ours:
+        signal.signal(one, handler)
     try:
         yield
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for one in ours:
+            signal.signal(one, signal.default_int_handler)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from schemas.scene import Scene
-from streams.cli.interrupts import held_back
+from streams.cli.interrupts import ended_like_ctrl_c, held_back
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
 from streams.cli.wiring import load_settings, open_scorer
@@ -97,7 +97,7 @@ def replay(
     started = time.perf_counter()
     interrupted = False
     trials: list[Trial] = []
-    with RunWriter(folder, keep_texts=not no_texts) as writer:
+    with ended_like_ctrl_c(), RunWriter(folder, keep_texts=not no_texts) as writer:
         with _progress(hidden=no_progress or as_json) as progress:
             try:
                 _run(runtime, _followed(items, progress, size_of(logs)), writer, trials, progress)

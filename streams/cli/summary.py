@@ -15,7 +15,7 @@ _MODES = {
     "strict": "an unlabelled scene counts as an error until its label comes",
     "expected": "an unlabelled scene counts its calibrated risk",
     "off": "no promise about errors; only thresholds gate",
-    "observe": "verdicts are what they would be; act on none of them, every draft may be said",
+    "observe": "every scene is ready as it came; below it, what a gate would have decided",
 }
 _FINAL = {
     "ready": "go on to generation (healed scenes with their cue)",
@@ -61,7 +61,7 @@ def _outcomes(summary: Mapping[str, object]) -> Table:
     scenes = max(1, cast("int", summary["scenes"]))
 
     def section(name: str, meanings: Mapping[str, str], indent: str) -> None:
-        for key, count in cast("Mapping[str, int]", summary[name]).items():
+        for key, count in cast("Mapping[str, int]", summary.get(name, {})).items():
             table.add_row(f"{indent}{key}", f"{count:,}", f"{count / scenes:.1%}", meanings.get(key, ""))
 
     final = cast("Mapping[str, int]", summary["final"])
@@ -70,6 +70,7 @@ def _outcomes(summary: Mapping[str, object]) -> Table:
             f"[bold]{verdict}[/bold]", f"{final[verdict]:,}", f"{final[verdict] / scenes:.1%}", _FINAL[verdict]
         )
         if verdict == "ready":
+            section("observed", {}, "  a gate says ")
             section("healed_by", {"regeneration": "healed: same meaning, another register"}, "  healed by ")
         if verdict == "withheld":
             section("withheld_by", WITHHELD, "  ")

@@ -20,6 +20,10 @@ def worker(port: Port = None, instance: Instance = None) -> None:
 
     Make the topics first: `scenestream topics create`. SIGTERM or Ctrl-C finishes the batch in hand, commits it, leaves
     the group and exits 0.
+
+    Exit codes otherwise: 2 for what a person must put right; start it again after 3 (a batch failed, or another worker
+    has its partitions), 4 (told to stop and too slow), 5 (a model did not answer in time; see scenes.suspect) and 6 (it
+    has work, reaches Kafka and commits nothing).
     """
     settings = load_settings()
     web = settings.web if port is None else settings.web.model_copy(update={"port": port})

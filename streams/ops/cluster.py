@@ -7,11 +7,12 @@ partition is said of that one; only a Kafka that does not answer is an exception
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, KafkaException
 from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
@@ -22,7 +23,7 @@ from confluent_kafka.admin._resource import ResourceType
 from schemas.topics import TOPICS, dead_topic
 from streams.kafka.clients import BrokerAway
 from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
-from streams.ops.librdkafka import Complaints, broker_away, client_options
+from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said
 from streams.ops.oldest import OldestRecords
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
@@ -42,10 +43,11 @@ _RETENTION_SECONDS = 60.0
 
 
 class Cluster:
-    """Clients of one Kafka; close it in the end."""
+    """Clients of one Kafka; close it in the end. Of `only` one group's offsets and records it looks at no others'."""
 
-    def __init__(self, kafka: KafkaSettings, ops: OpsSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, ops: OpsSettings, only: str | None = None) -> None:
         self._kafka = kafka
+        self._only = only
         self._ops = ops
         self._complaints = Complaints()
         self._retention: dict[str, Retention | str] = {}
@@ -59,10 +61,15 @@ class Cluster:
 
     def look(self) -> Found:
         """Return what there is; raises BrokerAway."""
-        began = time.monotonic()
+        with self.answering():
+            return self._look(time.monotonic())
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Raise BrokerAway, with what the client knows of it, where Kafka does not answer within."""
         self._complaints.last = None
         try:
-            return self._look(began)
+            yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
             raise broker_away(self._kafka, self._complaints, said(error)) from error
@@ -141,7 +148,8 @@ class Cluster:
 
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()
-        groups = self.groups(self.names())
+        names = self.names()
+        groups = self.groups([self._only] if self._only in names else names)
         at = datetime.now(UTC)
         slots = {slot for group in groups for slot in group.slots}
         ours = {self._kafka.topic(name) for name in (*TOPICS, *(dead_topic(agent.reads) for agent in AGENTS))}
@@ -171,7 +179,7 @@ class Cluster:
                 if one.offset >= 0
             }
         except KafkaException as error:
-            if _is_about_connections(error):
+            if is_about_connections(error):
                 raise
             return FoundGroup(name, "Unknown", "unknown", time.monotonic(), error=said(error))
         owners = {}
@@ -196,7 +204,7 @@ class Cluster:
             try:
                 found[slot] = answer.result(self._patience).offset
             except KafkaException as error:
-                if _is_about_connections(error):
+                if is_about_connections(error):
                     raise
                 found[slot] = said(error)
         return found
@@ -221,12 +229,6 @@ class Cluster:
         return Retention(value["cleanup.policy"], int(value["retention.ms"]), size)
 
 
-def said(error: BaseException) -> str:
-    """Return what Kafka said, without the client's own way of writing it."""
-    inner = error.args[0] if error.args else error
-    return inner.str() if isinstance(inner, KafkaError) else str(inner) or type(error).__name__
-
-
 def _waiting(groups: Iterable[FoundGroup], ends: Mapping[Slot, Ends | str]) -> set[Point]:
     points = set()
     for group in groups:
@@ -235,13 +237,3 @@ def _waiting(groups: Iterable[FoundGroup], ends: Mapping[Slot, Ends | str]) -> s
             if isinstance(end, Ends) and committed < end.latest:
                 points.add(start_of(slot, committed, end))
     return points
-
-
-def _is_about_connections(error: KafkaException) -> bool:
-    inner = error.args[0] if error.args else None
-    return isinstance(inner, KafkaError) and inner.code() in {
-        KafkaError._TRANSPORT,  # noqa: SLF001 - these are the constants' names
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._AUTHENTICATION,  # noqa: SLF001
-    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from streams.kafka.clients import BrokerAway, away
 from streams.settings import KafkaSettings
@@ -45,6 +45,23 @@ def client_options(kafka: KafkaSettings, complaints: Complaints, **more: str | f
 def broker_away(kafka: KafkaSettings, complaints: Complaints, error: object) -> BrokerAway:
     """Return what is raised where Kafka does not answer, with the reason that its client complained of."""
     return away(kafka, complaints.last or error)
+
+
+def said(error: BaseException) -> str:
+    """Return what Kafka said, without the client's own way of writing it."""
+    inner = error.args[0] if error.args else error
+    return inner.str() if isinstance(inner, KafkaError) else str(inner) or type(error).__name__
+
+
+def is_about_connections(error: KafkaException) -> bool:
+    """Return whether Kafka did not answer, rather than refuse."""
+    inner = error.args[0] if error.args else None
+    return isinstance(inner, KafkaError) and inner.code() in {
+        KafkaError._TRANSPORT,  # noqa: SLF001 - these are the constants' names
+        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+        KafkaError._AUTHENTICATION,  # noqa: SLF001
+    }
 
 
 def _sasl(kafka: KafkaSettings) -> dict[str, object]:

@@ -110,13 +110,15 @@ class LagMetrics(Collector):
 
 def _exporter(seen: Snapshot | None, fresh: bool) -> Iterable[Metric]:  # noqa: FBT001 - the caller's finding
     up = seen is not None and seen.error is None and fresh
+    # Before the first good look a snapshot only says why there is none.
+    good = seen if seen is not None and seen.looks else None
     yield gauge("scenestream_exporter_up", "1 where the last look at the cluster succeeded.", (), {(): float(up)})
     looks = 0 if seen is None else seen.looks
     failures = 0 if seen is None else seen.failures
-    yield counter("scenestream_exporter_looks", "Looks at the cluster.", (), {(): looks})
+    yield counter("scenestream_exporter_looks", "Looks at the cluster that succeeded.", (), {(): looks})
     yield counter("scenestream_exporter_failed_looks", "Looks that failed.", (), {(): failures})
-    took: dict[Labels, float] = {} if seen is None else {(): seen.took_seconds}
-    at: dict[Labels, float] = {} if seen is None else {(): seen.at.timestamp()}
+    took: dict[Labels, float] = {} if good is None else {(): good.took_seconds}
+    at: dict[Labels, float] = {} if good is None else {(): good.at.timestamp()}
     yield gauge("scenestream_exporter_look_seconds", "How long the last good look took.", (), took)
     yield gauge("scenestream_exporter_last_success_timestamp_seconds", "When the last good look was.", (), at)
 

@@ -84,12 +84,13 @@ class PulseFold:
     def take(self, record: Record, said: Said | None) -> None:
         """Take a record with what it says; what is older than the window counts only where no time is asked."""
         self.timeless += record.at is None
-        within = self.window.reaches(record.at)
-        if said is None:
-            self.unread += 1
-        elif isinstance(said, RowSeen):
+        self.unread += said is None
+        if isinstance(said, RowSeen):
             self.budgets.take(said.row, (record.partition, record.offset))
-        if within:
+            if record.at is not None and record.at < self.window.start():
+                # Rows from before the window are read on purpose.
+                return
+        if self.window.reaches(record.at):
             stage = reader_of(record.topic)
             self.window.add(("record",), record.at)
             if stage is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from streams.stages import ledger
 from streams.stages.policy import Gate
 
 _RANKS: dict[Kind, int] = {"scene": 0, "decision": 1, "dead letter": 2, "feedback": 3, "row": 4}
+_AFTER_ALL_ATTEMPTS = 99
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -85,22 +87,23 @@ def shown(text: str | None, *, texts: bool) -> str | None:
 
 
 def dialogue_of(steps: Iterable[DialogueStep], *, texts: bool, whole: bool, most: int) -> Dialogue:
-    """Return the steps in the order of turn, attempt and time; the oldest turns are left out beyond `most` steps."""
+    """Return the steps, one dialogue after the other, by turn, attempt and time; the oldest are cut beyond `most`."""
     made = list(steps)
-    began: dict[tuple[str, int | None], tuple[datetime, int]] = {}
+    began: dict[str, tuple[datetime, int]] = {}
     for number, step in enumerate(made):
-        group = (step.dialogue_id, step.turn)
-        began[group] = min(began.get(group, (_NEVER, number)), (step.at or _NEVER, number))
-    ordered = sorted(enumerate(made), key=lambda one: (began[one[1].dialogue_id, one[1].turn], _rank(one[1]), one[0]))
-    kept = [step for _, step in ordered][-most:]
-    return Dialogue(
-        steps=tuple(kept), texts_shown=texts, whole=whole and len(kept) == len(made), cut=len(made) - len(kept)
-    )
+        first = (step.at or _NEVER, number)
+        began[step.dialogue_id] = min(began.get(step.dialogue_id, first), first)
+    ordered = sorted(enumerate(made), key=lambda one: (began[one[1].dialogue_id], _rank(one[1]), one[0]))
+    kept = tuple(step for _, step in ordered)[-most:]
+    cut = len(made) - len(kept)
+    return Dialogue(steps=kept, texts_shown=texts, whole=whole and not cut, cut=cut)
 
 
-def _rank(step: DialogueStep) -> tuple[int, int, datetime]:
+def _rank(step: DialogueStep) -> tuple[float, int, int, datetime]:
+    turn = math.inf if step.turn is None else step.turn
     late = step.kind in {"feedback", "row"}
-    return (99 if late or step.attempt is None else step.attempt, _RANKS[step.kind], step.at or _NEVER)
+    attempt = _AFTER_ALL_ATTEMPTS if late or step.attempt is None else step.attempt
+    return turn, attempt, _RANKS[step.kind], step.at or _NEVER
 
 
 def _of_scene(record: Record, seen: SceneSeen, *, texts: bool) -> DialogueStep:

@@ -43,9 +43,9 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
 
     @classmethod
-    def of(cls, kafka: KafkaSettings, ops: OpsSettings) -> Self:
-        """Return a watcher of this Kafka; raises BrokerAway for settings that no client takes."""
-        return cls(Cluster(kafka, ops), ops)
+    def of(cls, kafka: KafkaSettings, ops: OpsSettings, only: str | None = None) -> Self:
+        """Return a watcher of this Kafka, or of one group of it; raises BrokerAway for settings no client takes."""
+        return cls(Cluster(kafka, ops, only), ops)
 
     def latest(self) -> Snapshot | None:
         """Return the newest snapshot; None before the first look is over."""

@@ -57,6 +57,7 @@ class RunWriter:
         self._routes: Counter[str] = Counter()
         self._feedback: Counter[str] = Counter()
         self._dead: Counter[str] = Counter()
+        self._observed: Counter[str] = Counter()
         self._healed = 0
         self._files: dict[str, IO[str]] = {}
         self._stack = ExitStack()
@@ -82,6 +83,8 @@ class RunWriter:
             self._write(DECISIONS, decision)
             self.digest.add(decision)
             self._verdicts[decision.verdict.value] += 1
+            if "observed" in decision.flags:
+                self._observed[decision.lineage[-1].outcome] += 1
             if decision.final:
                 self._count_final(decision)
         if self._keep_texts:
@@ -108,6 +111,7 @@ class RunWriter:
             "healed": self._healed,
             "healed_by": dict(sorted(self._routes.items())),
             "withheld_by": dict(self._withheld.most_common()),
+            "observed": dict(sorted(self._observed.items())),
             "by_verdict": dict(sorted(self._verdicts.items())),
             "feedback": dict(sorted(self._feedback.items())),
             "dead": self._dead.total(),

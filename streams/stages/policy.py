@@ -18,7 +18,8 @@ class Gate(Frozen):
     """When a scene passes: thresholds, the promise about errors, and how fast the gate learns.
 
     `strict` counts an unlabelled scene as an error until its label comes or it expires; `expected` counts its
-    calibrated risk; `off` keeps the thresholds and drops the promise; `observe` decides everything and gates nothing.
+    calibrated risk; `off` keeps the thresholds and drops the promise; `observe` decides everything and gates nothing:
+    every scene is ready as it came, and what was decided is told.
     """
 
     mode: Mode = "expected"

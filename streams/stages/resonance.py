@@ -36,7 +36,11 @@ def offer(row: Sensitivity, scene: Scene, policy: Policy) -> Sensitivity:
 
 
 def judge(scene: Scene, reading: Reading, row: Sensitivity, policy: Policy) -> Judgement:
-    """Return the verdict on one attempt of `scene`; for a fresh scene `row` was offered its turn before."""
+    """Return the verdict on one attempt of `scene`; for a fresh scene `row` was offered its turn before.
+
+    In the mode `observe` the verdict is `ready` whatever was decided: the last step of the lineage, the rule, its
+    reason and the row are those of a gate, and no healing follows.
+    """
     gate = policy.gate
     dialogue = rows.dialogue_of(row, scene.dialogue_id)
     theta = tuner.theta(row, dialogue, scene.task, gate, policy.priors)
@@ -44,29 +48,29 @@ def judge(scene: Scene, reading: Reading, row: Sensitivity, policy: Policy) -> J
     theta = round(theta - tuner.leniency(preferences.likes(row, dialogue), voice, reading.parts.field, gate), 4)
     facts = _facts(scene, reading, theta, policy)
     rule = adaptive_filter.decide(facts)
-    verdict, name, reason = rule.verdict, rule.name, adaptive_filter.explain(rule, facts)
+    decided, name, reason = rule.verdict, rule.name, adaptive_filter.explain(rule, facts)
 
     account = ledger.account_of(scene.origin)
     plain_risk = _risk(scene, reading)
     correction = ledger.correction(getattr(row, account))
     risk = round(min(1.0, plain_risk * correction), 4)
-    if verdict is Verdict.READY and not ledger.allows(row, account, plain_risk, gate):
-        verdict, name = Verdict.WITHHELD, f"ledger.{account}"
+    if decided is Verdict.READY and not ledger.allows(row, account, plain_risk, gate):
+        decided, name = Verdict.WITHHELD, f"ledger.{account}"
         reason = f"{reason}, but the promise on {account} has no room for it: {_risk_in_words(plain_risk, correction)}"
 
     deviation, dialogue = _weigh_density(scene, reading.parts, dialogue)
     row = rows.with_dialogue(row, dialogue)
-    if verdict is Verdict.READY:
+    if decided is Verdict.READY:
         row = _emitted(row, scene, reading, account, plain_risk, policy)
     brevity = preferences.brevity(row, dialogue)
     cue = None
-    if scene.healing is not None and verdict is Verdict.READY:
+    if scene.healing is not None and decided is Verdict.READY and gate.mode != "observe":
         cue = write_cue(reading.chain, scene.healing, scene.register, brevity)
     resonance = round(1.0 - plain_risk, 4)
     step = Step(
         stage="resonance",
         attempt=scene.attempt,
-        outcome=verdict.value,
+        outcome=decided.value,
         rule=name,
         register=scene.register,
         resonance=resonance,
@@ -74,6 +78,7 @@ def judge(scene: Scene, reading: Reading, row: Sensitivity, policy: Policy) -> J
         codes=tuple(code.code for code in reading.chain),
     )
     lineage = (*scene.lineage, step)
+    verdict = Verdict.READY if gate.mode == "observe" else decided
     final = verdict in FINAL_VERDICTS
     decision = Decision.model_construct(
         scene_id=scene.scene_id,

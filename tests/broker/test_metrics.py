@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from builders import feedback, scene
 from kafka_server import Broker
 from live import FINAL, Pipeline, WorkerProcess
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_programs import Prometheus, expressions, names, promtool
 
 from schemas import topics
 from schemas.decision import Decision
+from streams.ops.instruments import CONTENT_TYPE
+from streams.ops.metrics import LagMetrics
+from streams.ops.watch import Watcher
+from streams.settings import OpsSettings
 
 Series = dict[tuple[str, ...], float]
 
 
-def scrape(worker: WorkerProcess) -> dict[str, Series]:
-    """Return {sample: {values of its labels in alphabetical order: value}}."""
+def fetch(worker: WorkerProcess) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-        text = answer.read().decode()
+        text: str = answer.read().decode()
+        return text
+
+
+def scrape(worker: WorkerProcess) -> dict[str, Series]:
+    """Return {sample: {values of its labels in alphabetical order: value}}."""
     found: dict[str, Series] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(fetch(worker)):
         for one in family.samples:
             found.setdefault(one.name, {})[tuple(one.labels[name] for name in sorted(one.labels))] = one.value
     return found
@@ -54,8 +67,17 @@ async def _counts(pipeline: Pipeline) -> None:
         for user in "abcdefghij"
     ]
     topic = pipeline.kafka.topic
-    with pipeline.worker() as worker:
+    with (
+        pipeline.worker() as worker,
+        _lag(pipeline) as exporter,
+        Prometheus(
+            pipeline.folder,
+            {"scenestream-worker": f"127.0.0.1:{worker.port}", "scenestream-dashboard": exporter},
+        ) as prometheus,
+    ):
         await worker.until_ready()
+        # Rates are of what comes after the first scrape.
+        await asyncio.to_thread(prometheus.until, 'scenestream_worker_state{state="working"} == 1')
         async with pipeline.producer() as producer:
             await pipeline.send(producer, sent)
             await producer.send_and_wait(topic(topics.SCENES), b"{not json", b"k")
@@ -87,7 +109,51 @@ async def _counts(pipeline: Pipeline) -> None:
         assert counted["scenestream_model_items_sum"][("read", "models")] == taken[(topic(topics.SCENES),)] - 1
         ages = counted["scenestream_record_age_seconds_sum"]
         assert all(0.0 < total < 60.0 * taken[name] for name, total in ages.items())
+        promtool("check", "metrics", given=(await asyncio.to_thread(fetch, worker)).encode())
+        await asyncio.to_thread(_prometheus_answers, prometheus, pipeline.kafka.group)
         assert worker.terminate() == 0
+
+
+@contextmanager
+def _lag(pipeline: Pipeline) -> Iterator[str]:
+    """Serve what a real watcher of the broker sees, as the dashboard does; yield host and port."""
+    with Watcher.of(pipeline.kafka, OpsSettings(cluster_name="test", every_seconds=0.5)) as watcher:
+        metrics = LagMetrics(watcher.latest)
+
+        class Page(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = metrics.exposition()
+                self.send_response(200)
+                for name, value in CONTENT_TYPE.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            try:
+                yield f"127.0.0.1:{server.server_address[1]}"
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+def _prometheus_answers(prometheus: Prometheus, group: str) -> None:
+    """Every rule and every panel asks for what is there, and gets an answer."""
+    mine = f'{{cluster_name="test", group="{group}"}}'
+    assert prometheus.until(f"kafka_consumergroup_group_sum_lag{mine} == 0")
+    assert prometheus.until(f'scenestream_group_state{{group="{group}", state="Stable"}} == 1')
+    assert prometheus.query(f"scenestream_group_members{mine}")[0]["value"][1] == "1"
+    for where, expression in expressions().items():
+        if ":" in where.split(" ")[0].rstrip(":"):
+            assert prometheus.until(where), f"{where} is recorded by nobody"
+        prometheus.query(expression)
+    there = set(prometheus.get("label/__name__/values"))
+    assert set().union(*map(names, expressions().values())) <= there
+    assert prometheus.query(f'ALERTS{{alertstate="firing", severity="critical", group=~"|{group}"}}') == []
 
 
 def _decisions_are_those_sent(counted: dict[str, Series], found: list[Decision]) -> None:

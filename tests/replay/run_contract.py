@@ -97,7 +97,11 @@ def _check_lineage(decision: Line, before: list[Line]) -> list[Line]:
     assert [hop["stage"] for hop in hops] == [
         {"regeneration": "regeneration", "bridge": "bridge"}.get(stage, stage) for stage in expected
     ]
-    assert (hops[-1]["outcome"], hops[-1]["rule"]) == (decision["verdict"], decision["rule"])
+    if "observed" in decision["flags"]:
+        assert (decision["verdict"], decision["attempt"], decision["cue"]) == ("ready", 0, None)
+    else:
+        assert hops[-1]["outcome"] == decision["verdict"]
+    assert hops[-1]["rule"] == decision["rule"]
     assert hops[-1]["codes"] == [code["code"] for code in decision["chain"]]
     return lineage
 
@@ -136,6 +140,8 @@ def _check_summary(run: Path, summary: Line, scenes: Mapping[str, list[Line]]) -
     assert summary["scenes"] == len(scenes) == sum(summary["final"].values())
     assert summary["final"].keys() == FINAL
     assert {name: count for name, count in summary["final"].items() if count} == Counter(d["verdict"] for d in ends)
+    observed = [decision for decision in decisions if "observed" in decision["flags"]]
+    assert summary["observed"] == Counter(decision["lineage"][-1]["outcome"] for decision in observed)
     assert summary["by_verdict"] == Counter(decision["verdict"] for decision in decisions)
     assert summary["healed"] == sum(end["cue"] is not None for end in ends) == sum(summary["healed_by"].values())
     assert summary["withheld_by"] == Counter(end["rule"] for end in ends if end["verdict"] == "withheld")

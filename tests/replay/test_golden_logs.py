@@ -32,6 +32,9 @@ def test_what_is_only_observed_says_so(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("replay", SCENES, "--out", "run", "--json").code == 0
     check_run(tmp_path / "run")
     assert all("observed" in decision["flags"] for decision in lines_of(tmp_path / "run" / "decisions.jsonl"))
+    summary = summary_of(tmp_path / "run")
+    assert summary["final"]["ready"] == summary["scenes"] == sum(summary["observed"].values())
+    assert len(summary["observed"]) > 1
 
 
 def test_every_verdict_and_every_route_is_in_the_examples(plain_run: Path) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.interrupts import held_back, plain_death
+from streams.cli.interrupts import ended_like_ctrl_c, held_back, plain_death
 from tests.replay.program import EXAMPLES, PROGRAM
 from tests.replay.run_contract import check_run, summary_of
 
 WAIT_SECONDS = 60
 
 
-def test_ctrl_c_ends_a_run_with_what_was_done_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_a_run_that_is_ended_has_what_was_done_written(tmp_path: Path, how: signal.Signals) -> None:
     command = [str(PROGRAM), "replay", "-", "--out", str(tmp_path / "run"), "--json"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         assert run.stdin is not None
@@ -29,8 +30,8 @@ def test_ctrl_c_ends_a_run_with_what_was_done_written(tmp_path: Path) -> None:
         until = time.monotonic() + WAIT_SECONDS
         while not (decisions.exists() and decisions.stat().st_size) and time.monotonic() < until:
             time.sleep(0.02)
-        run.send_signal(signal.SIGINT)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(how)
+        run.send_signal(how)
         out, err = run.communicate(timeout=WAIT_SECONDS)
     assert (run.returncode, err) == (130, b"")
     check_run(tmp_path / "run")
@@ -81,6 +82,20 @@ def test_what_belongs_together_is_done_before_ctrl_c_is_heard() -> None:
         write()
     assert done == ["all"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_is_heard_like_ctrl_c_and_only_where_a_run_is_written() -> None:
+    done = []
+
+    def write() -> None:
+        with ended_like_ctrl_c(), held_back():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["all"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_who_switched_ctrl_c_off_is_not_interrupted() -> None:

@@ -156,6 +156,16 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
     assert found["process_start_time_seconds"][()] > 0
 
 
+def test_a_first_look_that_failed_is_no_success() -> None:
+    nothing = Snapshot(
+        cluster="", at=AT, took_seconds=0.0, groups=(), topics=(), looks=0, failures=4, error="broker away"
+    )
+    found = read(nothing)
+    assert found["scenestream_exporter_up"] == {(): 0.0}
+    assert found["scenestream_exporter_failed_looks_total"] == {(): 4.0}
+    assert "scenestream_exporter_last_success_timestamp_seconds" not in found
+
+
 def test_hostile_names_stay_within_their_quotes() -> None:
     evil = 'a"} 1\nkafka_up{x="\\'
     seen = SEEN.model_copy(update={"groups": (WATCHED.model_copy(update={"group": evil}),)})

@@ -116,9 +116,33 @@ def test_the_ledger_has_no_say_where_it_is_off() -> None:
     assert judged(scene(), reading(p_form=0.9), BROKE, policy(mode="off")).decision.verdict is Verdict.READY
 
 
-def test_observed_scenes_are_flagged() -> None:
-    decision = judged(scene(), reading(p_form=0.9), row(), policy(mode="observe")).decision
-    assert decision.flags == ("observed",)
+@pytest.mark.parametrize(
+    ("p_form", "intent", "before", "decided"),
+    [
+        (0.9, 0.6, row(), "ready"),
+        (0.9, 0.6, BROKE, "withheld"),
+        (0.2, 0.6, row(), "regenerate"),
+        (0.2, 0.1, row(), "analogue"),
+    ],
+)
+def test_what_is_observed_is_ready_as_it_came_and_tells_what_a_gate_would_have_decided(
+    p_form: float, intent: float, before: Sensitivity, decided: str
+) -> None:
+    gated = judged(scene(), reading(p_form=p_form, intent=intent), before, RULES)
+    watched = judged(scene(), reading(p_form=p_form, intent=intent), before, policy(mode="observe"))
+    assert (watched.decision.verdict, watched.decision.final, watched.decision.cue) == (Verdict.READY, True, None)
+    assert (watched.decision.flags, watched.onward) == (("observed",), None)
+    assert watched.decision.lineage == gated.decision.lineage
+    assert watched.decision.lineage[-1].outcome == decided == gated.decision.verdict
+    assert (watched.decision.rule, watched.decision.reason) == (gated.decision.rule, gated.decision.reason)
+    assert watched.row == gated.row
+
+
+def test_what_comes_back_healed_after_the_gate_was_opened_is_ready_as_it_came() -> None:
+    one, after = onward(0.9)
+    healed = regeneration.regenerate(one, rendering(fidelity=0.6))
+    decision = resonance.judge(healed, reading(None), after, policy(mode="observe")).decision
+    assert (decision.verdict, decision.cue, decision.final) == (Verdict.READY, None, True)
 
 
 def test_theta_follows_task_labels_and_likes() -> None:

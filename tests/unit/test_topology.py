@@ -52,5 +52,6 @@ def test_the_drawing_fits_a_page_and_says_where_the_unreadable_goes() -> None:
     lines = draw().splitlines()
     assert max(map(len, lines)) <= 130
     assert lines[0].startswith("scenes ──► resonance ┬─ ready")
-    assert lines[-1].startswith("unreadable on topic T ──► T.dead")
+    assert lines[-2].startswith("unreadable on topic T ──► T.dead")
+    assert lines[-1].startswith("ends a worker ──► scenes.suspect")
     assert all(hop.meaning in draw() for hop in HOPS if hop.outcome != "healed")

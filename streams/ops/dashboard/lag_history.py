@@ -97,7 +97,9 @@ class LagHistory:
         """Return the lag of each group over the last `most` looks."""
         looks = min(most, len(self._times))
         sums: Mapping[str, np.ndarray] = {
-            name: np.where(np.isnan(track.lags).all(axis=0), np.nan, np.nansum(track.lags, axis=0))[MOST_LOOKS - looks :]
+            name: np.where(np.isnan(track.lags).all(axis=0), np.nan, np.nansum(track.lags, axis=0))[
+                MOST_LOOKS - looks :
+            ]
             for name, track in self._tracks.items()
         }
         return {

@@ -96,5 +96,3 @@ async def live_lag(feed: Feed, kafka: KafkaSettings, ops: OpsSettings) -> AsyncI
         following.cancel()
         await asyncio.to_thread(watcher.close)
         await asyncio.wait({following})
-
-

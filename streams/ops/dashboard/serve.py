@@ -56,7 +56,9 @@ async def serve(settings: Settings, runs: Sequence[Path], ready: Callable[[str],
             await site.start()
         except OSError as error:
             where = f"{dashboard.host}:{dashboard.port}"
-            raise CannotListen(f"cannot listen at {where}: {error.strerror}; choose another --port (0 takes a free one)") from error
+            raise CannotListen(
+                f"cannot listen at {where}: {error.strerror}; choose another --port (0 takes a free one)"
+            ) from error
         ready(_address(runner))
         await ended.wait()
 

@@ -17,7 +17,7 @@ MODES = {
     "strict": "A scene that nobody has labelled yet counts as an error until its label comes or is overdue. A scene "
     "goes out only while its user's errors, known and possible, stay within the bound.",
     "off": "The thresholds decide alone. The ledger is kept for the record; nothing is promised about errors.",
-    "observe": "Everything is decided and nothing is held back: the verdicts say what the gate would have done.",
+    "observe": "Everything is decided and nothing is held back: rules and reasons say what a gate would have done.",
 }
 # What the rules of the adaptive filter and the ledger mean; one that is not here is shown by its name and its reason.
 RULES = {

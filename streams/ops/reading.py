@@ -1,0 +1,114 @@
+"""Reading topics without a group: what is assigned by hand, and ranges of offsets read to their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, TopicPartition
+
+from streams.kafka.records import Place
+from streams.ops.librdkafka import Complaints, client_options
+from streams.ops.seen import Record
+from streams.settings import KafkaSettings
+
+_MESSAGES = 500
+_POLL_SECONDS = 0.2
+
+
+def reader(kafka: KafkaSettings, complaints: Complaints, **more: str | float) -> Consumer:
+    """Return a consumer of committed records that joins no group and commits nothing."""
+    options: Mapping[str, Any] = {
+        "group.id": "scenestream-ops",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        # Bounds on what waits in the client, whatever the topics hold.
+        "queued.max.messages.kbytes": 16384,
+        "fetch.message.max.bytes": 262144,
+        "fetch.wait.max.ms": kafka.fetch_wait_ms,
+    }
+    return Consumer(client_options(kafka, complaints, **{**options, **more}))
+
+
+def partitions_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> list[Place]:
+    """Return the partitions of those topics that are there; `names` are those of the cluster. KafkaException."""
+    found = consumer.list_topics(timeout=timeout_seconds).topics
+    return sorted(
+        Place(name, partition) for name in names if name in found and not found[name].error
+        for partition in found[name].partitions
+    )  # fmt: skip
+
+
+def offsets_at(
+    consumer: Consumer, places: Sequence[Place], at: float, timeout_seconds: float
+) -> dict[Place, int | None]:
+    """Return the first offset of each partition whose record is of `at` or later; None where all are older."""
+    asked = [TopicPartition(place.topic, place.partition, round(at * 1000)) for place in places]
+    found = consumer.offsets_for_times(asked, timeout=timeout_seconds) if asked else []
+    return {Place(one.topic, one.partition): None if one.offset in {-1, OFFSET_END} else one.offset for one in found}
+
+
+def ends_of(consumer: Consumer, place: Place, timeout_seconds: float) -> tuple[int, int]:
+    """Return the first offset of a partition and the one that the next record will have."""
+    ends = consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_seconds)
+    # None is a time-out, which librdkafka else raises.
+    return (0, 0) if ends is None else ends
+
+
+def record_of(message: Message, names: Mapping[str, str]) -> Record:
+    """Return a message as a record under its topic's name on the map."""
+    _, milliseconds = message.timestamp()
+    headers = message.headers() or []
+    items = headers.items() if isinstance(headers, dict) else headers
+    topic = message.topic() or ""
+    return Record(
+        topic=names.get(topic, topic),
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        at=milliseconds / 1000 if milliseconds > 0 else None,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=tuple((name, _bytes(value) or b"") for name, value in items),
+    )
+
+
+def at_end(message: Message) -> bool:
+    """Return whether this is no record but the news that a partition was read to its end."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - that is the constant's name
+
+
+def read_ranges(
+    consumer: Consumer, ranges: Mapping[Place, tuple[int, int]], names: Mapping[str, str]
+) -> Iterator[Record | None]:
+    """Yield the records of each partition from its first offset to before its second, and None after each poll.
+
+    The last offsets of a range may be markers, which are never delivered: what comes behind them ends it, or its end.
+    """
+    ends = {place: end for place, (start, end) in ranges.items() if start < end}
+    if not ends:
+        return
+    consumer.assign([TopicPartition(*place, ranges[place][0]) for place in ends])
+    try:
+        while ends:
+            done = []
+            for message in consumer.consume(_MESSAGES, _POLL_SECONDS):
+                place = Place(message.topic() or "", message.partition() or 0)
+                if place not in ends:
+                    continue
+                if at_end(message) or (message.error() is None and (message.offset() or 0) >= ends[place]):
+                    del ends[place]
+                    done.append(TopicPartition(*place))
+                elif message.error() is None:
+                    yield record_of(message, names)
+            if done:
+                consumer.incremental_unassign(done)
+            yield None
+    finally:
+        consumer.unassign()
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value

@@ -1,0 +1,226 @@
+"""The tail: a thread that follows the pipeline's topics and folds them into a pulse and into the latest records."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from schemas import topics
+from streams.kafka.records import Place
+from streams.ops.dialogue import Dialogue
+from streams.ops.librdkafka import Complaints, broker_away
+from streams.ops.pulse import Pulse, TailState
+from streams.ops.pulse_fold import Bounds, PulseFold
+from streams.ops.pulse_view import view
+from streams.ops.reading import at_end, ends_of, offsets_at, partitions_of, reader, record_of
+from streams.ops.recent import Recent, follow
+from streams.ops.seen import FOLLOWED, read
+from streams.settings import KafkaSettings, OpsSettings
+from streams.stages.policy import Gate
+
+_log = structlog.get_logger(__name__)
+_MESSAGES = 500
+_POLL_SECONDS = 0.2
+_CHECK_SECONDS = 2.0
+_REFRESH_SECONDS = 30.0
+_BUCKETS = 180
+# Rows of users who said nothing lately are worth a look: so many records before the window, of each partition.
+_ROWS_BEFORE = 5000
+
+
+class Tail:
+    """Follows the topics from `ops.pulse_minutes` ago, without a group; where Kafka is away what it knows stands.
+
+    `salt` masks ids. All that it is asked is answered from memory, from any thread.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        gate: Gate,
+        ops: OpsSettings,
+        salt: bytes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._kafka = kafka
+        self._gate = gate
+        self._ops = ops
+        self._salt = salt
+        self._clock = clock
+        self._names = {kafka.topic(name): name for name in FOLLOWED}
+        self._complaints = Complaints()
+        window_seconds = ops.pulse_minutes * 60
+        self._fold = PulseFold(gate, Bounds(window_seconds=window_seconds, buckets=_BUCKETS), clock())
+        self._recent = Recent(ops.recent_megabytes * 2**20)
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tail", daemon=True)
+        self._ends: dict[Place, int] = {}
+        self._positions: dict[Place, int] = {}
+        self._records = 0
+        self._read_at: float | None = None
+        self._last_at: float | None = None
+        self._error: str | None = None
+        self._failing_since: float | None = None
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def pulse(self, over_seconds: float | None = None) -> Pulse:
+        """Return the pulse over the last so many seconds, all that is followed by default.
+
+        While Kafka is away it is that of the last record read: shown as of then, not as a pipeline that stands still.
+        """
+        with self._lock:
+            if self._error is None:
+                self._fold.advance(self._clock())
+            return view(self._fold, self._salt, over_seconds)
+
+    def recent(self, *, dialogue: str | None = None, user: str | None = None, texts: bool = False) -> Dialogue:
+        """Return what the latest records hold of a dialogue or of a user."""
+        with self._lock:
+            records, whole = self._recent.records(dialogue, user), not self._recent.let_go
+        return follow(records, dialogue, self._gate, texts=texts, whole=whole)
+
+    def state(self) -> TailState:
+        """Return how far it has read."""
+        with self._lock:
+            behind = [max(0, end - self._positions.get(place, 0)) for place, end in self._ends.items()]
+            caught_up = bool(self._ends) and not sum(behind)
+            behind_seconds = 0.0 if caught_up else None
+            if not caught_up and self._last_at is not None:
+                behind_seconds = round(max(0.0, self._clock() - self._last_at), 3)
+            return TailState(
+                read_at=_time(self._read_at),
+                behind_records=sum(behind) if self._ends else None,
+                behind_seconds=behind_seconds,
+                caught_up=caught_up and self._error is None,
+                partitions=len(self._ends),
+                records=self._records,
+                error=self._error,
+                failing_since=_time(self._failing_since),
+            )
+
+    def _run(self) -> None:
+        consumer = reader(self._kafka, self._complaints)
+        checked = refreshed = -_REFRESH_SECONDS
+        try:
+            while not self._ending.is_set():
+                now = time.monotonic()
+                if now - refreshed >= _REFRESH_SECONDS or (self._error is not None and now - checked >= _CHECK_SECONDS):
+                    checked = time.monotonic()
+                    refreshed = checked if self._refresh(consumer) else refreshed
+                elif now - checked >= _CHECK_SECONDS:
+                    checked = time.monotonic() if self._check(consumer) else -_REFRESH_SECONDS
+                self._follow(consumer)
+        except Exception as error:  # noqa: BLE001 - a thread that ends without a word would show old figures as new
+            _log.exception("tail_ended")
+            self._fail(f"the dashboard stopped reading: {error!r}; start it again")
+        finally:
+            consumer.close()
+
+    def _refresh(self, consumer: Consumer) -> bool:
+        """Follow partitions that are new; return whether Kafka answered."""
+        timeout = self._ops.timeout_seconds
+        try:
+            places = partitions_of(consumer, self._names, timeout)
+            new = [place for place in places if place not in self._ends]
+            if new:
+                self._assign(consumer, new, timeout)
+        except KafkaException as error:
+            self._fail(str(broker_away(self._kafka, self._complaints, error)))
+            return False
+        if not places:
+            self._fail(f"no topic {self._kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
+            return True
+        with self._lock:
+            count = sum(self._names[place.topic] == topics.SCENES for place in places)
+            self._fold.partitions = count
+        self._recover()
+        return True
+
+    def _assign(self, consumer: Consumer, new: Sequence[Place], timeout: float) -> None:
+        starts = offsets_at(consumer, new, self._clock() - self._ops.pulse_minutes * 60, timeout)
+        assigned: dict[Place, int] = {}
+        ends: dict[Place, int] = {}
+        for place in new:
+            first, end = ends_of(consumer, place, timeout)
+            found = starts.get(place)
+            start = end if found is None else found
+            if self._names[place.topic] == topics.SENSITIVITY:
+                start = min(start, max(first, end - _ROWS_BEFORE))
+            assigned[place], ends[place] = start, end
+        consumer.incremental_assign([TopicPartition(*place, start) for place, start in assigned.items()])
+        with self._lock:
+            self._ends |= ends
+            self._positions |= assigned
+
+    def _check(self, consumer: Consumer) -> bool:
+        """Return whether Kafka answers: a consumer that gets nothing does not say so."""
+        try:
+            consumer.list_topics(self._kafka.topic(topics.SCENES), timeout=self._ops.timeout_seconds)
+        except KafkaException as error:
+            self._fail(str(broker_away(self._kafka, self._complaints, error)))
+            return False
+        if self._ends:
+            self._recover()
+        return True
+
+    def _follow(self, consumer: Consumer) -> None:
+        if not self._ends:
+            self._ending.wait(_POLL_SECONDS)
+            return
+        messages = consumer.consume(_MESSAGES, _POLL_SECONDS)
+        ends = {}
+        for place in {Place(message.topic() or "", message.partition() or 0) for message in messages}:
+            marks = consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            if marks is not None and marks[1] >= 0:
+                ends[place] = marks[1]
+        with self._lock:
+            self._ends |= ends
+            if self._error is None:
+                self._fold.advance(self._clock())
+                self._read_at = self._clock()
+            for message in messages:
+                place = Place(message.topic() or "", message.partition() or 0)
+                offset = message.offset() or 0
+                if at_end(message):
+                    # Markers are never delivered: only this tells that nothing is left behind them.
+                    self._positions[place] = max(self._positions.get(place, 0), offset)
+                elif message.error() is None:
+                    record = record_of(message, self._names)
+                    said = read(record)
+                    self._fold.take(record, said)
+                    self._recent.take(record, said)
+                    self._records += 1
+                    self._positions[place] = offset + 1
+                    self._last_at = self._last_at if record.at is None else record.at
+
+    def _fail(self, error: str) -> None:
+        with self._lock:
+            if self._error is None:
+                self._failing_since = self._clock()
+                _log.warning("tail_cannot_read", error=error)
+            self._error = error
+
+    def _recover(self) -> None:
+        with self._lock:
+            if self._error is not None:
+                _log.info("tail_reads_again")
+            self._error = self._failing_since = None
+
+
+def _time(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
