@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,9 @@ Runs = Annotated[
     list[Path] | None, typer.Option("--run", metavar="DIR", help="Show a replay's directory; needs no broker.")
 ]
 
+# What the page starts replays by: this program, wherever it lies.
+_REPLAY = (sys.executable, "-c", "from streams.cli import main; main()", "replay")
+
 
 def dashboard(host: Host = None, port: Port = None, run: Runs = None) -> None:
     """Serve a page that shows whether the pipeline keeps up, and if not, where, why and for how long still.
@@ -29,7 +33,7 @@ def dashboard(host: Host = None, port: Port = None, run: Runs = None) -> None:
     shown = settings.dashboard.model_copy(update=told)
     if not is_loopback(shown.host):
         typer.echo(_warning(shown.host, guarded=shown.token is not None), err=True)
-    asyncio.run(serve(settings.model_copy(update={"dashboard": shown}), tuple(run or ()), _say))
+    asyncio.run(serve(settings.model_copy(update={"dashboard": shown}), tuple(run or ()), _REPLAY, _say))
 
 
 def _say(address: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 
 from aiohttp import web
+from pydantic import BaseModel
 
 _BEAT_SECONDS = 15.0
 _RETRY_MS = 2000
@@ -23,9 +24,9 @@ class Feed:
         self._version = 0
         self._changed = asyncio.Event()
 
-    def publish(self, name: str, document: Json) -> None:
+    def publish(self, name: str, document: Json | BaseModel) -> None:
         """Put a document in place of the one before it; the same once more disturbs nobody."""
-        said = to_json(document)
+        said = document.model_dump_json().encode() if isinstance(document, BaseModel) else to_json(document)
         if self._documents.get(name, (0, b""))[1] == said:
             return
         self._version += 1
@@ -38,7 +39,7 @@ class Feed:
         return self._documents[name][1] if name in self._documents else None
 
     async def changes(self) -> AsyncIterator[list[tuple[int, str, bytes]]]:
-        """Yield what stands and then what is new, as (version, name, JSON); nothing new for a while is an empty list."""
+        """Yield what stands, then what is new, as (version, name, JSON); an empty list is nothing new for a while."""
         seen = 0
         while True:
             changed = self._changed

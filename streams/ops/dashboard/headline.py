@@ -1,4 +1,4 @@
-"""The sentence at the top: is it keeping up, and if not, where, why, and when will it have caught up?"""
+"""The sentence at the top: whether it keeps up, and if not, where, why, and when it will have caught up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TITLES: Mapping[Health, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What a glance must tell: a tone, a title, the reasons; `done_at` is when it will have caught up, epoch seconds."""
+    """What a glance must tell; `done_at` is when it will have caught up, epoch seconds."""
 
     tone: Tone
     title: str
@@ -46,37 +46,38 @@ def headline(
     snapshot: Snapshot | None, ours: str, stages: Mapping[str, str], now: datetime, bootstrap: str
 ) -> Headline:
     """Return the headline for group `ours`; `stages` names the stage that reads a topic."""
-    if snapshot is None or (snapshot.error is not None and not snapshot.groups):
-        error = None if snapshot is None else snapshot.error
-        if error is None:
-            return Headline("unknown", "Looking at the cluster", f"The first look at {bootstrap} is on its way.")
-        return Headline("bad", "Kafka does not answer", f"{_sentence(error)} The page goes on trying.")
+    if snapshot is None:
+        return Headline("unknown", "Looking at the cluster", f"The first look at {bootstrap} is on its way.")
     if snapshot.error is not None:
         age = duration((now - snapshot.at).total_seconds())
-        words = f"{_sentence(snapshot.error)} What stands below is {age} old; the page goes on trying."
-        return Headline("bad", "Kafka does not answer", words)
+        below = f"What stands below is {age} old; the" if snapshot.looks else "The"
+        return Headline("bad", "Kafka does not answer", f"{_sentence(snapshot.error)} {below} page goes on trying.")
     group = next((one for one in snapshot.groups if one.group == ours), None)
     if group is None:
         words = f"The cluster knows no group {ours}; `scenestream worker` joins it."
         return Headline("unknown", "No worker has been here yet", words)
     if group.error is not None:
         return Headline("unknown", f"Group {ours} cannot be looked at", _sentence(group.error))
-    said = _of_group(group, stages, snapshot.at)
+    return _with_others(_of_group(group, stages, snapshot.at), snapshot, ours)
+
+
+def _with_others(said: Headline, snapshot: Snapshot, ours: str) -> Headline:
     elsewhere = [one for one in snapshot.groups if one.group != ours and TONES[one.verdict.health] == "bad"]
-    if elsewhere:
-        names = ", ".join(one.group for one in elsewhere[:3]) + (" and others" if len(elsewhere) > 3 else "")
-        also = f"Another pipeline on this cluster needs a look: {names}."
-        if len(elsewhere) > 1:
-            also = f"{len(elsewhere)} other groups on this cluster need a look: {names}."
-        return Headline(said.tone, said.title, f"{said.words} {also}", said.done_at)
-    return said
+    if not elsewhere:
+        return said
+    names = ", ".join(one.group for one in elsewhere[:3]) + (" and others" if len(elsewhere) > 3 else "")
+    several = len(elsewhere) > 1
+    who = f"{len(elsewhere)} other groups on this cluster need" if several else "Another group on this cluster needs"
+    return Headline(said.tone, said.title, f"{said.words} {who} a look: {names}.", said.done_at)
 
 
 def _of_group(group: GroupLag, stages: Mapping[str, str], at: datetime) -> Headline:
     waiting = _waiting(group)
     health = group.verdict.health
     if health == "OK":
-        return Headline("good", "Keeping up", waiting)
+        if group.lag and (group.age_seconds or 0.0) < 1.0:
+            waiting = f"{_count(group)} on the way, none older than a second."
+        return Headline("good", "Keeping up" if group.lag is not None else "Ready, and waiting", waiting)
     if not group.members:
         words = f"{waiting} Nobody is in group {group.group}, so nothing is read until a worker starts."
         return Headline("bad" if group.lag else "warning", "No worker is running", words)
@@ -100,13 +101,17 @@ def worst_partition(group: GroupLag) -> PartitionLag | None:
 
 def _waiting(group: GroupLag) -> str:
     if group.lag is None:
-        return "How much waits is not known: nothing was committed yet."
+        return "Nothing was read yet, so how much waits is not known."
     if group.lag == 0:
         return "Everything that came has been read."
-    most = "at most " if group.certainty == "upper bound" else ""
     verb = "waits" if group.lag == 1 else "wait"
     old = "" if group.age_seconds is None else f", the oldest for {duration(group.age_seconds)}"
-    return f"{most}{group.lag:,} message{'s' * (group.lag != 1)} {verb}{old}.".capitalize()
+    return f"{_count(group)} {verb}{old}."
+
+
+def _count(group: GroupLag) -> str:
+    most = "At most " if group.certainty == "upper bound" else ""
+    return f"{most}{group.lag or 0:,} message{'s' * (group.lag != 1)}"
 
 
 def _ending(seconds: float | None, at: datetime) -> tuple[str, float | None]:
@@ -122,6 +127,8 @@ def _ending(seconds: float | None, at: datetime) -> tuple[str, float | None]:
 def duration(seconds: float) -> str:
     """Return a time span for a person: two figures, the largest units."""
     seconds = max(0.0, seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 90:

@@ -1,4 +1,4 @@
-"""What the looks of the last quarter of an hour found: lag per partition for sparklines, and what happened to groups."""
+"""What the latest looks found: lag per partition for sparklines, and what happened to groups between them."""
 
 from __future__ import annotations
 

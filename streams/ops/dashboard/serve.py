@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +13,14 @@ from pathlib import Path
 from aiohttp import web
 
 from streams.ops.dashboard.assets import load_assets
+from streams.ops.dashboard.beat import live_beat
+from streams.ops.dashboard.burials import live_letters
 from streams.ops.dashboard.feed import Feed, stream
 from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.live import live_lag
 from streams.ops.dashboard.map_view import map_document
+from streams.ops.dashboard.replaying import live_replays
+from streams.ops.dashboard.runs import ShownRuns
 from streams.ops.dashboard.web import make_app
 from streams.settings import Settings
 
@@ -27,10 +31,11 @@ class CannotListen(Exception):  # noqa: N818 - what it is, not that it is an err
     """An address that cannot be listened at; the message says what, where and what to do."""
 
 
-async def serve(settings: Settings, runs: Sequence[Path], ready: Callable[[str], None]) -> None:
-    """Serve the dashboard until SIGINT or SIGTERM; `ready` is told its address. With `runs` it needs no broker.
+async def serve(settings: Settings, runs: Sequence[Path], command: Sequence[str], ready: Callable[[str], None]) -> None:
+    """Serve the dashboard until SIGINT or SIGTERM; `ready` is told its address.
 
-    Raises CannotListen where the address is taken, and BrokerAway for Kafka settings that no client takes.
+    With `runs` it shows these and needs no broker; `command` runs a replay that somebody asks for. Raises CannotListen
+    where the address is taken, BrokerAway for Kafka settings that no client takes, RunDirError for what is no run.
     """
     dashboard = settings.dashboard
     ended = asyncio.Event()
@@ -48,6 +53,16 @@ async def serve(settings: Settings, runs: Sequence[Path], ready: Callable[[str],
             ops = settings.ops.model_copy(update={"every_seconds": dashboard.every_seconds})
             lag = await stack.enter_async_context(live_lag(feed, settings.kafka, ops))
             lag.add_routes(app)
+            beat = await stack.enter_async_context(live_beat(feed, settings))
+            beat.add_routes(app)
+            letters = await stack.enter_async_context(live_letters(feed, settings.kafka, lambda: beat.dead_seen))
+            letters.add_routes(app)
+            replays = await stack.enter_async_context(live_replays(feed, settings.ops, command, settings.kafka))
+            replays.add_routes(app)
+        else:
+            shown = await asyncio.to_thread(ShownRuns, runs)
+            shown.publish(feed)
+            shown.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END_WITHIN_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -63,7 +78,7 @@ async def serve(settings: Settings, runs: Sequence[Path], ready: Callable[[str],
         await ended.wait()
 
 
-def _events(feed: Feed, ended: asyncio.Event) -> Callable[[web.Request], object]:
+def _events(feed: Feed, ended: asyncio.Event) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def events(request: web.Request) -> web.StreamResponse:
         return await stream(feed, request, ended)
 

@@ -14,7 +14,7 @@ let masked = true;
 const withTexts = async () => {
   masked = false;
   try {
-    unmasked = await ask("/api/letters?texts=1");
+    unmasked = await ask(`/api/letters?texts=1${feed.shownRun() ? `&run=${encodeURIComponent(feed.shownRun())}` : ""}`);
   } catch (error) {
     unmasked = null;
     say(error.message);

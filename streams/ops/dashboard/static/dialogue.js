@@ -14,7 +14,7 @@ let beat = null;
 let asking = false;
 let texts = false;
 
-const query = () => `${wanted.by}=${encodeURIComponent(wanted.id)}${showsTexts() ? "&texts=1" : ""}`;
+const query = () => `${feed.shownRun() ? `run=${encodeURIComponent(feed.shownRun())}&` : ""}${wanted.by}=${encodeURIComponent(wanted.id)}${showsTexts() ? "&texts=1" : ""}`;
 
 const refresh = async () => {
   if (asking || !wanted) return;
@@ -70,7 +70,7 @@ export const chips = (chain, hue, gone = []) => {
     chain.map((code) => h("li", null, h("bdi", null, code.code), h("span", { class: "quiet" }, ` ${number(code.weight)}`), h("span", { class: "weight", style: { width: `${(100 * code.weight) / most}%` } }))));
 };
 
-const where = (step) => h("span", { class: "quiet mono" }, step.topic ? `${step.topic}:${step.partition}:${step.offset}` : step.stage, step.at ? ` · ${time(epoch(step.at))}` : "");
+const where = (step) => h("span", { class: "quiet mono" }, step.topic ? `${step.topic}:${step.partition}:${step.offset}` : "", step.topic && step.at ? ` · ${time(epoch(step.at))}` : "");
 
 const partsOf = (parts) => parts && h("details", { class: "numbers" }, h("summary", null, "Parts"), h("dl", { class: "pairs" }, Object.entries(parts).filter(([, value]) => known(value)).map(([name, value]) => [h("dt", null, name), h("dd", null, number(value))])));
 
@@ -101,13 +101,13 @@ const stepItem = (step) => {
   const gone = step.kind === "scene" && step.healing ? step.healing.before.map((code) => code.code).filter((code) => !kept.has(code)) : [];
   return h("li", { class: "step", style: { "--key": `var(--${hue})` }, "data-kind": step.kind, "data-verdict": step.verdict },
     h("p", { class: "what" }, h("strong", null, title), step.final && h("span", { class: "tag" }, "final"), step.register && h("span", { class: "quiet" }, `in ${step.register}`), where(step)),
-    step.kind === "decision" && h("p", { class: "note" }, step.reason ?? "", h("span", { class: "mono" }, ` ${step.rule ?? ""}`), `; resonance ${number(step.resonance)} against ${number(step.threshold)}, risk ${number(step.risk)}`),
+    step.kind === "decision" && h("p", { class: "note" }, step.reason ?? "", h("span", { class: "mono" }, ` ${step.rule ?? ""}`), `; risk ${number(step.risk)}`),
     step.kind === "dead letter" && h("p", { class: "note" }, step.reason ?? step.rule ?? ""),
     step.kind === "scene" && talk(step),
     step.chain.length > 0 && chips(step.chain, hue, gone),
     step.kind === "scene" && healed(step),
     step.cue && h("p", { class: "note" }, "Cue: ", step.cue),
-    step.ledger && step.kind !== "scene" && h("p", { class: "note" }, `Ledger, ${step.ledger.account}: ${step.ledger.E ?? step.ledger.errors} errors and ${number(step.ledger.expected)} expected, of at most ${number(step.ledger.bound)}`),
+    step.ledger && step.kind !== "scene" && h("p", { class: "note" }, `Ledger, ${step.ledger.account}: ${plural(step.ledger.E ?? step.ledger.errors, "error")} and ${number(step.ledger.expected)} expected, of at most ${number(step.ledger.bound)}`),
     partsOf(step.parts));
 };
 

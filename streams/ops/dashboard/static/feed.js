@@ -5,7 +5,16 @@ let state = "waiting";
 // Seconds that the server's clock is ahead of this machine's.
 let ahead = 0;
 
-export const get = (name) => documents.get(name);
+// Which of several runs is shown, where there is no live pipeline but runs.
+let run = null;
+const OF_A_RUN = new Set(["pulse", "headline", "letters", "latest"]);
+export const runs = () => Object.keys(documents.get("shown")?.runs ?? {});
+export const shownRun = () => run ?? runs()[0];
+export const showRun = (name) => {
+  run = name;
+  tell("about");
+};
+export const get = (name) => (OF_A_RUN.has(name) && documents.has("shown") ? documents.get("shown").runs[shownRun()]?.[name] : documents.get(name));
 export const now = () => Date.now() / 1000 + ahead;
 export const connection = () => state;
 export const listen = (listener) => listeners.add(listener);
@@ -23,7 +32,7 @@ const become = (next) => {
   tell(null);
 };
 
-const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "tail", "letters", "replays", "latest"];
+const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "now", "tail", "letters", "replays", "latest", "shown"];
 
 const open = (said) => {
   const source = new EventSource("/api/events");

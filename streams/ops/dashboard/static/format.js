@@ -8,19 +8,23 @@ export const DASH = "–";
 export const known = (value) => value !== null && value !== undefined;
 export const count = (value) => (known(value) ? whole.format(value) : DASH);
 export const atMost = (value, upper) => (known(value) && upper && value > 0 ? `≤ ${count(value)}` : count(value));
-export const number = (value, digits = 2) => (known(value) ? value.toFixed(digits) : DASH);
+export const number = (value, digits = 2) => (known(value) ? value.toFixed(digits).replace(/^-/, "−") : DASH);
 export const percent = (share, digits = 1) => {
   if (!known(share)) return DASH;
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  return `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : digits)} %`;
+  if (share > 0 && share < 0.001) return "< 0.1%";
+  return `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : digits)}%`;
 };
-export const rate = (value) => (known(value) ? `${value >= 100 ? whole.format(Math.round(value)) : value.toFixed(value >= 10 || value === 0 ? 0 : 1)}/s` : DASH);
+export const rate = (value) => {
+  if (!known(value)) return DASH;
+  if (value > 0 && value < 0.1) return `${(60 * value).toFixed(1)}/min`;
+  return `${value >= 100 ? whole.format(Math.round(value)) : value.toFixed(value >= 10 || value === 0 ? 0 : 1)}/s`;
+};
 export const span = (seconds) => {
   if (!known(seconds)) return DASH;
   if (seconds === "never") return "never";
   if (seconds === 0) return "0 s";
   if (seconds < 1) return `${Math.max(1, Math.round(seconds * 1000))} ms`;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return `${Number.isInteger(seconds) ? seconds : seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 129600) {

@@ -121,7 +121,7 @@ const partitionRow = (group, one) => {
   const skew = skewOf(one);
   return h("tr", { "data-key": one.key },
     h("th", { scope: "row", class: "left" }, one.topic, " ", h("strong", null, String(one.partition)),
-      isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)} % of all scenes` }, "skewed")),
+      isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)}% of all scenes` }, "skewed")),
     h("td", null, verdict(one.health)),
     h("td", { "data-figure": "lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
     h("td", null, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
@@ -129,7 +129,7 @@ const partitionRow = (group, one) => {
     h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, span(one.catch_up)),
     h("td", { class: "optional" }, span(one.horizon)),
     h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0], 26)}` : h("span", { class: "quiet" }, "nobody")),
-    h("td", { class: "left wrap" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)} % of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)} %`).join(", "))));
+    h("td", { class: "left wrap" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
 };
 
 const partitionsPart = (group) => {

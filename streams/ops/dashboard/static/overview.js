@@ -11,7 +11,7 @@ export const SHADES = { ready: "ready", healed: "regenerate", withheld: "withhel
 const headlinePart = () => {
   const said = feed.get("headline") ?? { tone: "unknown", title: "Connecting", words: "" };
   const done = said.done_at ? ` That is at about ${hour(said.done_at)}.` : "";
-  return h("div", { class: "headline", "data-tone": said.tone, "data-key": "headline" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h1", { tabindex: "-1" }, said.title), h("p", null, said.words, done));
+  return h("div", { class: "headline", "data-tone": said.tone, "data-key": "headline" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h1", { tabindex: "-1" }, said.title), h("p", null, said.words, done), feed.shownRun() && h("p", null, `Run ${feed.shownRun()}. `, h("a", { href: `/runs/${encodeURIComponent(feed.shownRun())}/report.html` }, "Its report"), feed.runs().length > 1 && [" · ", h("a", { href: "#/replays" }, "other runs")]));
 };
 
 const tile = (name, value, under, picture) => h("div", null, h("dt", null, name), h("dd", null, value), h("dd", { class: "sub" }, under), picture);
@@ -50,11 +50,11 @@ const caughtUp = (group) => {
   return known(group.catch_up) ? `caught up in ${span(group.catch_up)}` : "no telling when it is caught up";
 };
 
-const tiles = (topology, lag, pulse) => {
+const tiles = (topology, lag, pulse, now) => {
   const ours = lag?.groups.find((one) => one.ours);
   const sums = feed.get("sums");
   const line = ours && sums?.groups[ours.group];
-  const stages = stagesNow(topology, lag, pulse);
+  const stages = stagesNow(topology, lag, now);
   const shown = [];
   if (lag) {
     shown.push(tile("Waiting", ours ? count(ours.lag) : DASH, ours ? `${ours.upper && ours.lag ? "at most; " : ""}${plural(ours.members, "worker")}` : "no group yet", line && spark(line, { top: 10 })));
@@ -62,13 +62,13 @@ const tiles = (topology, lag, pulse) => {
   }
   if (pulse) {
     const first = stages[0];
-    if (pulse.source === "live") shown.push(tile("Scenes judged", rate(first.rate), `${count(pulse.verdicts.final)} final ${windowWords(pulse)}`));
+    if (pulse.source === "live") shown.push(tile("Scenes judged", rate(first.rate), "over the last minute"));
     else shown.push(tile("Scenes", count(pulse.verdicts.final), "came to a final decision"));
-    shown.push(tile("Said", percent(pulse.verdicts.final ? pulse.verdicts.ready / pulse.verdicts.final : null), `${count(pulse.healed)} of them healed`));
+    shown.push(tile("Said", percent(pulse.verdicts.final ? pulse.verdicts.ready / pulse.verdicts.final : null), `of ${count(pulse.verdicts.final)} ${windowWords(pulse)}`));
     shown.push(tile("Silence", percent(pulse.verdicts.silence_share), `${count(pulse.verdicts.withheld)} withheld`));
     const tight = pulse.ledgers.filter((one) => one.users);
     const worst = tight.length ? tight.reduce((a, b) => (a.headroom_worst <= b.headroom_worst ? a : b)) : null;
-    shown.push(tile("Tightest budget", worst ? number(worst.headroom_worst) : DASH, worst ? `errors left; ${worst.account}, ${worst.task ?? "no task"}` : "no promise on record yet"));
+    shown.push(tile("Tightest budget", worst ? number(worst.headroom_worst) : DASH, worst ? `${worst.headroom_worst < 0 ? "errors over" : "errors left"}; ${worst.account}, ${worst.task ?? "no task"}` : "no promise on record yet"));
   }
   const letters = feed.get("letters");
   if (letters) shown.push(tile("Dead letters", count(letters.letters), letters.letters ? h("a", { href: "#/dead" }, plural(letters.groups.length, "reason")) : "none open"));
@@ -94,7 +94,7 @@ const decided = (pulse) => {
 };
 
 const table = (topology, lag, pulse) =>
-  h("details", { class: "numbers", "data-key": "numbers" }, h("summary", null, "The numbers of each stage"),
+  h("details", { class: "numbers", "data-key": "numbers" }, h("summary", null, pulse?.source === "live" ? "The numbers of each stage, over the last minute" : "The numbers of each stage"),
     h("div", { class: "scroll" }, h("table", null,
       h("thead", null, h("tr", null, ["Stage", "Waiting", "Oldest", "Rate", "Done", "Failed", "Failure share", "Verdict"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", null, stagesNow(topology, lag, pulse).map((now) => h("tr", { "data-stage": now.stage }, h("th", { scope: "row" }, now.stage), h("td", null, count(now.waiting)), h("td", null, span(now.age)), h("td", null, rate(now.rate)), h("td", null, count(now.done)), h("td", null, count(now.failed)), h("td", null, percent(now.failureShare)), h("td", null, now.health)))))));
@@ -103,7 +103,8 @@ export const draw = () => {
   const topology = feed.get("topology");
   if (!topology) return [headlinePart()];
   const [lag, pulse] = [feed.get("lag"), feed.get("pulse")];
+  const now = feed.get("now") ?? pulse;
   const width = document.getElementById("view").clientWidth;
-  const picture = width >= 690 ? drawMap(topology, lag, pulse, width) : drawTree(topology, lag, pulse);
-  return [headlinePart(), picture, table(topology, lag, pulse), tiles(topology, lag, pulse), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
+  const picture = width >= 690 ? drawMap(topology, lag, now, width) : drawTree(topology, lag, now);
+  return [headlinePart(), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
 };

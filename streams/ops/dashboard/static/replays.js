@@ -25,11 +25,11 @@ const jobCard = (job) => {
 };
 
 const start = (document) => {
+  if (feed.get("about")?.source === "run") return null;
   if (!canSignIn()) return h("p", { class: "note", "data-key": "start" }, "Read-only: start the dashboard with SCENESTREAM_DASHBOARD__TOKEN to start replays here, or use ", h("code", null, "scenestream replay"), ".");
   if (!signedIn()) return h("p", { class: "note", "data-key": "start" }, "Sign in to start a replay.");
-  const live = feed.get("about")?.source === "live";
   return h("form", { class: "form panel job", "data-do": "start", "data-key": "start" },
-    live && h("label", { class: "field" }, "Replay", h("select", { name: "kind", "data-keep": "kind" }, h("option", { value: "log" }, "a log"), h("option", { value: "range" }, "scenes of a time range"))),
+    h("label", { class: "field" }, "Replay", h("select", { name: "kind", "data-keep": "kind" }, h("option", { value: "log" }, "a log"), h("option", { value: "range" }, "scenes of a time range"))),
     kind === "log"
       ? h("label", { class: "field", "data-key": "log" }, "Log", document.logs.length ? h("select", { name: "log", "data-keep": `logs-${document.logs.length}` }, document.logs.map((log) => h("option", { value: log }, log))) : h("span", { class: "note" }, "none: name their folder in SCENESTREAM_OPS__LOGS_FOLDER"))
       : [["since", "From"], ["until", "To"]].map(([name, label]) => h("label", { class: "field", "data-key": name }, label, h("input", { type: "datetime-local", name, step: "1", "data-keep": name }))),
@@ -72,7 +72,7 @@ export const draw = () => {
     h("section", { "data-key": "runs", "aria-labelledby": "runs-title" }, h("h2", { id: "runs-title" }, "Runs"),
       runs.length ? h("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "Runs" }, h("table", null,
         h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Run"), h("th", { scope: "col" }, "Scenes"), h("th", { scope: "col", class: "optional" }, "Ended"), h("th", { scope: "col", class: "left optional" }, "Digest"), h("th", { scope: "col", class: "left" }, "Report"))),
-        h("tbody", null, runs.map((one) => h("tr", { "data-key": one.name }, h("th", { scope: "row", class: "left wrap" }, one.name, h("div", { class: "note" }, one.logs.join(", "), one.interrupted ? " · interrupted" : "")), h("td", null, count(one.scenes)), h("td", { class: "optional" }, date(epoch(one.at))), h("td", { class: "left mono optional" }, one.digest.slice(0, 12)), h("td", { class: "left" }, h("a", { href: `/runs/${encodeURIComponent(one.name)}/report.html` }, "Report")))))))
+        h("tbody", null, runs.map((one) => h("tr", { "data-key": one.name }, h("th", { scope: "row", class: "left wrap" }, feed.runs().length ? h("button", { type: "button", class: "plain", "data-do": "show", "data-run": one.name, "aria-pressed": String(one.name === feed.shownRun()) }, one.name === feed.shownRun() ? `${one.name} (shown)` : one.name) : one.name, h("div", { class: "note" }, one.logs.join(", "), one.interrupted ? " · interrupted" : "")), h("td", null, count(one.scenes)), h("td", { class: "optional" }, date(epoch(one.at))), h("td", { class: "left mono optional" }, one.digest.slice(0, 12)), h("td", { class: "left" }, h("a", { href: `/runs/${encodeURIComponent(one.name)}/report.html` }, "Report")))))))
         : h("p", { class: "empty" }, "No finished run is there yet.")),
     runs.length > 1 ? h("section", { "data-key": "against", "aria-labelledby": "against-title" }, h("h2", { id: "against-title" }, "Hold a run against a baseline"), compareForm(runs), comparison ? compareView(comparison) : null) : null].filter(Boolean);
 };
@@ -87,6 +87,9 @@ export const act = async (what, data, on) => {
       wrong = null;
       await ask("/api/replays", { method: "POST", body: order });
       say("the replay was asked for");
+    } else if (what === "show") {
+      feed.showRun(data.run);
+      say(`${data.run} is shown`);
     } else if (what === "stop") await ask(`/api/replays/${encodeURIComponent(data.id)}`, { method: "DELETE" });
     else if (what === "compare") {
       const said = new FormData(on);

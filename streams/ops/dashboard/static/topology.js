@@ -70,7 +70,7 @@ const layout = (topology, width) => {
   const sizes = [];
   for (let column = 0; column < columns; column += 1) {
     const stages = [...places.values()].some((one) => one.column === column && one.kind === "stage");
-    sizes.push(stages ? 152 : column === 0 ? 96 : 150);
+    sizes.push(stages ? (width > 900 ? 168 : 150) : column === 0 ? 96 : width > 900 ? 180 : 150);
   }
   const gap = Math.max(24, (width - sizes.reduce((sum, one) => sum + one, 0) - 4 - 12 - 9 * back.length) / (columns - 1));
   const top = 46;
@@ -104,17 +104,18 @@ const home = (from, to, lane) => {
 const paceOf = (value) => (!value ? null : value < 2 ? "1" : value < 40 ? "2" : "3");
 const hue = (outcome) => (outcome === "healed" ? "regenerate" : outcome);
 
-const edge = (key, path, outcome, value, most) => {
+const edge = (key, path, outcome, value, most, still) => {
   const width = value ? 1.6 + 7 * Math.sqrt(value / most) : 1.4;
   const style = { "--key": `var(--${hue(outcome)})`, "--key-line": `var(--${hue(outcome)}-line, var(--${hue(outcome)}))` };
   return [
     s("path", { class: "edge", d: path, style, "stroke-width": width.toFixed(1), "data-key": `${key}-edge` }),
-    s("path", { class: "flow", d: path, style, "data-pace": paceOf(value), "data-key": `${key}-flow` }),
+    s("path", { class: "flow", d: path, style, "data-pace": still ? null : paceOf(value), "data-key": `${key}-flow` }),
   ];
 };
 
 const stageLink = (now) => `#/lag/${encodeURIComponent(now.topic)}`;
-const failing = (now) => now.failed > 0;
+// One in a hundred is worth a colour.
+const failing = (now) => now.failureShare >= 0.01;
 const spoken = (now) =>
   `${now.stage}: ${known(now.waiting) ? `${now.waiting} waiting` : "unknown how much waits"}, oldest ${span(now.age)}, ${rate(now.rate)}, ` +
   `${percent(now.failureShare)} failed; ${now.health}`;
@@ -125,15 +126,21 @@ export const drawMap = (topology, lag, pulse, width) => {
   const hops = new Map((pulse?.hops ?? []).map((one) => [`${one.stage}>${one.outcome}`, one]));
   const isRun = pulse?.source === "run";
   const amount = (hop) => (hop ? (isRun ? hop.count : hop.rate) : 0);
+  // A run keeps no rows on their way: what its threshold did went its only way.
+  if (isRun) for (const now of stages) {
+    const ways = topology.hops.filter((hop) => hop.stage === now.stage);
+    const only = ways.length === 1 && hops.get(`${now.stage}>${ways[0].outcome}`);
+    if (only && !only.count) hops.set(`${now.stage}>${ways[0].outcome}`, { ...only, count: now.done ?? 0 });
+  }
   const most = Math.max(1e-9, ...[...hops.values()].map(amount), ...stages.map((one) => (isRun ? one.done : one.rate) ?? 0));
   const edges = [];
   const nodes = [];
-  for (const now of stages) edges.push(edge(now.reads, curve(places.get(now.reads), places.get(now.stage)), "tuned", (isRun ? now.done : now.rate) ?? 0, most));
+  for (const now of stages) edges.push(edge(now.reads, curve(places.get(now.reads), places.get(now.stage)), "tuned", (isRun ? now.done : now.rate) ?? 0, most, isRun));
   for (const hop of topology.hops) {
     const known = hops.get(`${hop.stage}>${hop.outcome}`);
     const [from, to] = [places.get(hop.stage), places.get(hop.to)];
     const lane = back.indexOf(hop);
-    edges.push(edge(`${hop.stage}>${hop.outcome}`, lane < 0 ? curve(from, to) : home(from, to, lane), hop.stage === "bridge" ? "analogue" : hop.outcome, amount(known), most));
+    edges.push(edge(`${hop.stage}>${hop.outcome}`, lane < 0 ? curve(from, to) : home(from, to, lane), hop.stage === "bridge" ? "analogue" : hop.outcome, amount(known), most, isRun));
     if (lane >= 0) continue;
     const { x, y, w, h: high } = to;
     const told = !known ? DASH : isRun ? count(known.count) : known.rate || !known.count ? rate(known.rate) : rate(0);
@@ -143,7 +150,7 @@ export const drawMap = (topology, lag, pulse, width) => {
       s("rect", { class: "topic", x, y, width: w, height: high, rx: 8 }),
       s("rect", { class: "side", x, y: y + 6, width: 3.5, height: high - 12, rx: 1.7, style: { "--key": `var(--${hue(hop.outcome)})` } }),
       s("text", { class: "mono", x: x + 12, y: y + 17 }, hop.to),
-      s("text", { class: "small", x: x + 12, y: y + 33 }, told, side ? "" : ` · ${hop.meaning}`)));
+      s("text", { class: "small", x: x + 12, y: y + 33 }, told, side || width < 900 ? "" : ` · ${hop.meaning}`)));
   }
   for (const table of topology.tables) {
     const [from, to] = [places.get(table.topic), places.get(table.read_by)];

@@ -95,7 +95,7 @@ const tasksAndRules = (pulse) => h("div", { class: "columns", "data-key": "tasks
 
 const reading = () => {
   const tail = feed.get("tail");
-  if (!tail || tail.caught_up || tail.error) return null;
+  if (!tail || tail.caught_up || tail.error || (tail.behind_records < 500 && tail.behind_seconds < 30)) return null;
   return h("p", { class: "notice", "data-key": "reading" }, `The dashboard itself is still reading: ${known(tail.behind_records) ? `${count(tail.behind_records)} records` : "an unknown number"} to go, so what stands here is not yet the whole window.`);
 };
 
@@ -116,7 +116,7 @@ export const drawn = (place) => {
   // Plotly shows moments of a date axis as they are written: here in local time.
   const local = isRun ? groups.map((_, index) => index + 1) : groups.map((one) => new Date(epoch(one.at) * 1000 - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 19));
   drawChart(place.querySelector("[data-chart=verdicts]"), FINAL.map(([kind, name]) => ({ type: "bar", x: local, y: groups.map((one) => one[kind]), name, marker: { color: `--${SHADES[kind]}` }, hovertemplate: "%{y}" })), { barmode: "stack", bargap: 0.08, hovermode: "x unified", xaxis, yaxis: { tickformat: ",d", rangemode: "tozero" } });
-  drawChart(place.querySelector("[data-chart=silence]"), [{ type: "scatter", mode: "lines", x: local, y: groups.map((one) => (one.final ? one.withheld / one.final : null)), connectgaps: true, line: { color: "--withheld-line", width: 2, shape: "hvh" }, fill: "tozeroy", fillcolor: "--raised", hovertemplate: "%{y:.0%} silent<extra></extra>" }], { hovermode: "x", xaxis, yaxis: { tickformat: ".0%", range: [0, 1] } });
+  drawChart(place.querySelector("[data-chart=silence]"), [{ type: "scatter", mode: "lines", x: local, y: groups.map((one) => (one.final ? one.withheld / one.final : null)), connectgaps: true, line: { color: "--withheld-line", width: 2, shape: "linear" }, fill: "tozeroy", fillcolor: "--raised", hovertemplate: "%{y:.0%} silent<extra></extra>" }], { hovermode: "x", xaxis, yaxis: { tickformat: ".0%", range: [0, 1] } });
   const target = pulse.metastability.target;
-  drawChart(place.querySelector("[data-chart=errors]"), [{ type: "scatter", mode: "lines+markers", marker: { size: 4 }, x: local, y: groups.map((one) => one.error), connectgaps: true, line: { color: "--bad", width: 2 }, hovertemplate: "%{y:.1%} rejected<extra></extra>" }], { hovermode: "x", xaxis: { ...xaxis, range: [local[0], local.at(-1)] }, yaxis: { tickformat: ".0%", rangemode: "tozero", range: [0, Math.max(2 * target, 0.05, ...groups.map((one) => one.error ?? 0)) * 1.1] }, shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line: { color: "--ink-2", width: 1.5, dash: "4px,3px" }, label: { text: "target", textposition: "end", font: { size: 11, color: "--ink-2" } } }] });
+  drawChart(place.querySelector("[data-chart=errors]"), [{ type: "scatter", mode: "lines+markers", marker: { size: 4 }, x: local, y: groups.map((one) => one.error), connectgaps: true, line: { color: "--bad", width: 2 }, hovertemplate: "%{y:.1%} rejected<extra></extra>" }], { hovermode: "x", xaxis: { ...xaxis, range: [local[0], local.at(-1)] }, yaxis: { tickformat: ".0%", rangemode: "tozero", range: [0, Math.max(2 * target, 0.05, ...groups.map((one) => one.error ?? 0)) * 1.1] }, shapes: [{ type: "line", yref: "y", xref: "paper", x0: 0, x1: 1, y0: target, y1: target, line: { color: "--ink-2", width: 1.5, dash: "4px,3px" }, label: { text: "target", textposition: "end", font: { size: 11, color: "--ink-2" } } }] });
 };
