@@ -20,7 +20,7 @@ Runs = Annotated[
 ]
 
 # What the page starts replays by: this program, wherever it lies.
-_REPLAY = (sys.executable, "-c", "from streams.cli import main; main()", "replay")
+_REPLAY = (sys.executable, "-m", "streams.cli", "replay")
 
 
 def dashboard(host: Host = None, port: Port = None, run: Runs = None) -> None:

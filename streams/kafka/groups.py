@@ -9,19 +9,19 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.kafka.beginning import Beginning
+from streams.kafka.last_words import LastWords
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
-from streams.kafka.patience import may_pass, until_reached
-from streams.kafka.records import Group, Place, Received, Rows
-from streams.kafka.restore import restore
+from streams.kafka.patience import may_pass
+from streams.kafka.records import Group, Place, Received
 from streams.kafka.suspects import BatchError, Suspects
-from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox, send_once
+from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
 
 _log = structlog.get_logger(__name__)
 # So often in a row without a batch that was committed; then it is not Kafka that is away.
 _STARTS_OVER = 5
-_LET_GO_SECONDS = 2.0
-_NOTED_WITHIN_SECONDS = 10.0
+Name = tuple[str, int]
 
 
 class AssignmentError(Exception):
@@ -31,9 +31,10 @@ class AssignmentError(Exception):
 class Groups:
     """Runs every assigned partition number of every group.
 
-    On assignment, in this order: start the outboxes, which fences the dead owner and ends its transaction; restore the
-    rows to the end of their changelog; only then may offsets be read (`ready`). To read offsets before would repeat a
-    batch, for Kafka answers with the old offset while a transaction is being completed.
+    A rebalance revokes all partitions and assigns most of them again. A partition is kept, with its rows and its
+    outbox, where its last batch was committed and the group's generation is the next one: then nobody can have owned it
+    in between. (And if somebody had, its outbox would be fenced and its first batch would not be committed.) All others
+    begin from Kafka.
     """
 
     def __init__(
@@ -54,21 +55,23 @@ class Groups:
         self.draining = False
         # When the consumer last came by for records.
         self.polled_at_seconds = time.monotonic()
+        self.fail = fail
         self._groups = groups
         self._sending = sending
         self._limits = limits
-        self._suspects = suspects
-        self._to_note: list[BatchError] = []
-        self._noting: asyncio.Task[None] | None = None
-        self.fail = fail
         self._transactional = transactional
+        self._suspects = suspects
         self._meter = meter
+        self._last_words = LastWords(sending, suspects, fail)
+        self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter)
         self._runners: dict[Place, PartitionRunner] = {}
+        self._resting: dict[Name, PartitionRunner] = {}
+        self._unsought: set[Place] = set()
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._places: set[Place] = set()
+        self._generation = 0
         self._starts_over = 0
-        self._letting_go: set[asyncio.Task[None]] = set()
 
     @property
     def runners(self) -> Sequence[PartitionRunner]:
@@ -85,36 +88,62 @@ class Groups:
         """Whether our partitions (none at all counts) have their rows back."""
         return self._starting is not None and self._starting.done() and not self._starting.cancelled()
 
-    def assign(self, places: Iterable[Place]) -> None:
+    @property
+    def restoring(self) -> Mapping[str, int | float] | None:
+        """How far the rows are restored; None where none are being restored."""
+        return self._beginning.progress
+
+    def assign(self, places: Iterable[Place], generation: int) -> None:
         """Begin to own partitions, in the background: a group's heartbeat waits until its callback returns."""
         self._places = {place for place in places if place.topic in self.topics}
-        self._begin(self._start(self._places))
-
-    async def ready(self) -> None:
-        """Wait until offsets may be read; a beginning that is given up meanwhile gives way to the next."""
-        while self._starting is not None and not self._starting.done():
-            await asyncio.wait([self._starting])
+        self._begin(self._start(generation))
 
     async def revoke(self) -> None:
         """Give all partitions up, once the batches in flight are committed."""
         self.epoch += 1
         starting, self._starting = self._starting, None
-        if starting is not None and not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting])
+        await _cancel(starting)
         runners, self._runners = self.runners, {}
-        await asyncio.gather(*(runner.stop() for runner in runners))
+        self._unsought.clear()
+        await asyncio.gather(*(self._rest(runner) for runner in runners))
+        if self.draining:
+            resting, self._resting = self._resting, {}
+            await asyncio.gather(*(runner.outbox.stop() for runner in resting.values()))
 
-    def put(self, place: Place, records: Sequence[Received]) -> None:
-        """Hand the records of a poll over."""
-        self._runners[place].put(place, records)
+    def unsought(self) -> Mapping[Place, int | None]:
+        """Return the partitions that work and whose committed offset was not read since they began."""
+        return {place: self._runners[place].next_offsets.get(place) for place in self._unsought}
+
+    def sought(self, places: Iterable[Place]) -> None:
+        """Take note that these are read from their committed offsets now."""
+        self._unsought.difference_update(places)
+
+    def seek_again(self) -> None:
+        """Have all partitions read from their committed offsets: records of a poll were dropped."""
+        self._unsought.update(self._runners)
 
     def full(self) -> set[Place]:
         """Return the partitions that are paused until there is room."""
         return {place for place, runner in self._runners.items() if runner.is_full(place)}
 
+    def open(self) -> set[Place]:
+        """Return the partitions that take records: they work, and there is room."""
+        return {
+            place
+            for place, runner in self._runners.items()
+            if place not in self._unsought and not runner.is_full(place)
+        }
+
+    def hurried(self) -> bool:
+        """Return whether more partitions may soon take records, so that a poll should not wait for long."""
+        return not self.restored or len(self.open()) < len(self._runners)
+
+    def put(self, place: Place, records: Sequence[Received]) -> None:
+        """Hand the records of a poll over."""
+        self._runners[place].put(place, records)
+
     async def wait_for_room(self, timeout_seconds: float) -> None:
-        """Wait until a partition that was full takes records again."""
+        """Wait until a partition that was full takes records again, or one begins."""
         self._room.clear()
         try:
             await asyncio.wait_for(self._room.wait(), timeout_seconds)
@@ -126,14 +155,16 @@ class Groups:
         self._starting = asyncio.create_task(work, name="start-partitions")
         self._starting.add_done_callback(self._started)
 
+    def failed_on(self, error: BatchError) -> None:
+        """Note what a batch failed on, whoever has its partition now, and end the process."""
+        self._last_words.say(error)
+
     def _runner_failed(self, error: BaseException) -> None:
         if isinstance(error, BatchError):
-            self._to_note.append(error)
-        if self._to_note:
-            # The process ends; what else fails meanwhile changes nothing.
-            self._noting = self._noting or asyncio.create_task(self._note_and_fail(), name="note-suspects")
+            self.failed_on(error)
+        if self._last_words.begun:
             return
-        if not self.restored:
+        if not self._runners:
             # Others that failed of the same cause; they are being dropped.
             return
         if any(runner.committed for runner in self.runners):
@@ -145,99 +176,71 @@ class Groups:
         self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
         runners, self._runners = self.runners, {}
-        self._begin(self._start_over(runners))
+        self._unsought.clear()
+        for runner in runners:
+            self._beginning.drop(runner)
+        self._begin(self._start_over(runners, self._starting))
 
-    async def _note_and_fail(self) -> None:
-        """Note what failed, until Kafka has it, and end the process; without a note it is tried as before."""
-        noted = 0
-        try:
-            async with asyncio.timeout(_NOTED_WITHIN_SECONDS):
-                # Several partitions may have asked the models that hang.
-                while noted < len(self._to_note):
-                    error = self._to_note[noted]
-                    notes = self._suspects.note(error)
-                    await send_once(self._sending, notes)
-                    noted += 1
-                    first, last = error.records[0], error.records[-1]
-                    _log.error(
-                        "suspects_noted",
-                        stage=error.stage,
-                        topic=first.topic,
-                        partition=first.partition,
-                        first_offset=first.offset,
-                        last_offset=last.offset,
-                        count=len(notes),
-                        error=type(error.cause).__name__,
-                    )
-        except (KafkaError, OSError) as error:
-            _log.error("suspects_not_noted", error=repr(error), batches=len(self._to_note) - noted)
-        self.fail(self._to_note[0].cause)
+    async def _start_over(self, runners: Sequence[PartitionRunner], starting: asyncio.Task[None] | None) -> None:
+        await _cancel(starting)
+        await self._beginning.wait_a_little(self._beginning.let_go(runner.abandon() for runner in runners))
+        await self._start(self._generation)
 
-    async def _start_over(self, runners: Sequence[PartitionRunner]) -> None:
-        await self._let_go(runner.abandon() for runner in runners)
-        await self._start(self._places)
+    async def _start(self, generation: int) -> None:
+        owned = self._owned()
+        kept = self._keep(owned, generation)
+        new = {
+            self._new_runner(group, number): places
+            for (group, number), places in owned.items()
+            if (group.name, number) not in kept
+        }
+        for (group, number), places in owned.items():
+            if (group.name, number) in kept:
+                self._work(kept[group.name, number], places)
+        _log.info("assigned", partitions=len(self._places), generation=generation, kept=len(kept), begun=len(new))
+        await self._beginning.begin([*new], lambda runner: self._work(runner, new[runner]))
 
-    async def _let_go(self, work: Iterable[Coroutine[None, None, None]]) -> None:
-        """Wait a little for outboxes to close; one that cannot is fenced by the next owner of its name."""
-        tasks = [asyncio.create_task(one) for one in work]
-        self._letting_go.update(tasks)
-        for task in tasks:
-            task.add_done_callback(self._let_go_done)
-        if tasks:
-            await asyncio.wait(tasks, timeout=_LET_GO_SECONDS)
+    def _keep(self, owned: Mapping[tuple[Group, int], list[Place]], generation: int) -> dict[Name, PartitionRunner]:
+        """Return the resting runners that may go on; the others are let go, with their rows."""
+        follows = generation == self._generation + 1
+        self._generation = generation
+        names = {(group.name, number) for group, number in owned}
+        # A number is kept whole: its groups share what is noted of suspects.
+        broken = {number for name, number in names if (name, number) not in self._resting}
+        resting, self._resting = self._resting, {}
+        kept = {name: runner for name, runner in resting.items() if follows and name in names and name[1] not in broken}
+        leaving = [runner for name, runner in resting.items() if name not in kept]
+        for runner in leaving:
+            self._beginning.drop(runner)
+        self._beginning.let_go(runner.outbox.stop() for runner in leaving)
+        return kept
 
-    def _let_go_done(self, task: asyncio.Task[None]) -> None:
-        self._letting_go.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.debug("outbox_closed_hard", error=repr(task.exception()))
-
-    async def _start(self, places: set[Place]) -> None:
-        began = time.monotonic()
-        runners = {place: runner for runner, owned in self._new_runners(places).items() for place in owned}
-        started: list[Outbox] = []
-        try:
-            for runner in dict.fromkeys(runners.values()):
-                started.append(runner.outbox)
-                await until_reached("fencing", runner.outbox.start, lambda: False)
-            count = await self._restore(runners)
-        except BaseException:
-            await self._let_go(outbox.stop() for outbox in started)
-            raise
-        self._runners = runners
+    def _work(self, runner: PartitionRunner, places: Iterable[Place]) -> None:
+        for place in places:
+            self._runners[place] = runner
+            self._unsought.add(place)
         self.polled_at_seconds = time.monotonic()
-        for runner in self.runners:
-            runner.run()
-        seconds = time.monotonic() - began
-        self._meter.restored(count, seconds)
-        _log.info("restored", partitions=len(places), rows=count, seconds=round(seconds, 3))
+        runner.run()
+        self._room.set()
 
-    async def _restore(self, runners: Mapping[Place, PartitionRunner]) -> int:
-        wanted: dict[Place, Rows] = {}
-        for runner in runners.values():
-            if runner.group.rows is not None:
-                wanted[Place(runner.group.rows.changelog, runner.number)] = runner.group.rows
-        suspected = {Place(self._suspects.topic, runner.number): self._suspects for runner in runners.values()}
-        count = 0
+    async def _rest(self, runner: PartitionRunner) -> None:
+        try:
+            clean = await runner.pause()
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka_away", what="commit", error=repr(error))
+            clean = False
+        if clean:
+            self._resting[runner.group.name, runner.number] = runner
+        else:
+            self._beginning.drop(runner)
+            self._beginning.let_go([runner.outbox.stop()])
 
-        async def attempt() -> None:
-            nonlocal count
-            for group in self._groups:
-                if group.rows is not None:
-                    group.rows.clear()
-            self._suspects.clear()
-            count, _ = await asyncio.gather(
-                restore(self._sending.options, wanted, self._meter), restore(self._sending.options, suspected)
-            )
-
-        await until_reached("restoring", attempt, lambda: False)
-        return count
-
-    def _new_runners(self, places: set[Place]) -> dict[PartitionRunner, list[Place]]:
-        runners = {}
+    def _owned(self) -> dict[tuple[Group, int], list[Place]]:
+        owned = {}
         for group in self._groups:
-            for number in sorted({place.partition for place in places if place.topic in group.topics}):
-                owned = [Place(topic, number) for topic in group.topics]
-                missing = [place for place in owned if place not in places]
+            for number in sorted({place.partition for place in self._places if place.topic in group.topics}):
+                places = [Place(topic, number) for topic in group.topics]
+                missing = [place for place in places if place not in self._places]
                 if missing:
                     alone = ", ".join(place.topic for place in missing)
                     raise AssignmentError(
@@ -245,19 +248,14 @@ class Groups:
                         f"{', '.join(group.topics)}: these topics need the same number of partitions; "
                         "see `scenestream topics check`"
                     )
-                outbox = self._new_outbox(group, number)
-                runner = PartitionRunner(
-                    group,
-                    number,
-                    outbox,
-                    self._limits,
-                    self._suspects,
-                    self._room.set,
-                    self._runner_failed,
-                    self._meter,
-                )
-                runners[runner] = owned
-        return runners
+                owned[group, number] = places
+        return owned
+
+    def _new_runner(self, group: Group, number: int) -> PartitionRunner:
+        outbox = self._new_outbox(group, number)
+        return PartitionRunner(
+            group, number, outbox, self._limits, self._suspects, self._room.set, self._runner_failed, self._meter
+        )
 
     def _new_outbox(self, group: Group, number: int) -> Outbox:
         if self._transactional:
@@ -268,6 +266,12 @@ class Groups:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.fail(error)
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def _no_commit(offsets: Mapping[Place, int]) -> None:

@@ -13,7 +13,8 @@ What differs for the topics named:
 - **Tables** are restored by `Groups` and not by Faust's recovery, which takes the last stable offset of a former fetch
   for the end of a changelog and so restores too little. `highwaters` says 0 to it: nothing to do. Standby replicas must
   be off (`table_standby_replicas=0`): they write late events over restored rows.
-- **Seeking** to the committed offsets, which Faust does when recovery is over, waits until `Groups` is ready.
+- **Seeking** to the committed offsets, which Faust does when recovery is over, is done for each partition on its own,
+  when `Groups` has its rows back; those that are kept through a rebalance go on at once.
 - **Backpressure**: a partition whose batches wait is left out of the next polls, Kafka's own pause.
 - **Leaving**: a static member that stops for good says so to the group. aiokafka never sends LeaveGroup for static
   members, so that their partitions would wait for the session timeout.
@@ -28,7 +29,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
@@ -41,7 +42,7 @@ from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Place
 from streams.kafka.transactions import SharedCommits
 
-_POLL_WHILE_FULL_SECONDS = 0.02
+_POLL_IN_A_HURRY_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
 
 
@@ -49,11 +50,11 @@ class Consumer(driver.Consumer):
     """Hands batches over; see the module."""
 
     transport: Transport
+    _thread: ConsumerThread
 
     def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own arguments
         self.groups = transport.groups
         self.membership = transport.membership
-        self._sought_epoch = -1
         super().__init__(transport, *args, **kwargs)
         self.groups.commit = SharedCommits(self._commit_places).commit
 
@@ -68,15 +69,11 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin to own partitions, then let Faust do the same."""
-        self.groups.assign(Place(tp.topic, tp.partition) for tp in assigned)
+        self.groups.assign((Place(tp.topic, tp.partition) for tp in assigned), generation_id)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
-        """Read the committed offsets, when it is time to."""
-        epoch = self.groups.epoch
-        await self.groups.ready()
-        await super().perform_seek()
-        self._sought_epoch = epoch
+        """Do nothing: each partition's committed offsets are read when its rows are back."""
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Tell Faust's recovery that there is nothing to restore."""
@@ -107,22 +104,31 @@ class Consumer(driver.Consumer):
     async def _poll(self, timeout_seconds: float) -> Mapping[TP, Any]:
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
-        if self._sought_epoch != self.groups.epoch:
-            # Partitions were begun again, or a poll was dropped: what was read and not committed is read again.
-            await self.perform_seek()
         self.groups.polled_at_seconds = time.monotonic()
         epoch = self.groups.epoch
-        full = self.groups.full()
-        wanted = {tp for tp in self._get_active_partitions() if Place(*tp) not in full}
+        unsought = self.groups.unsought()
+        if unsought:
+            # Begun, or gone on with after a rebalance: what was read and not committed is read again.
+            await self._thread.seek_to(unsought)
+            if epoch != self.groups.epoch:
+                return {}
+            self.groups.sought(unsought)
+        open_places = self.groups.open()
+        wanted = {
+            tp
+            for tp in self._get_active_partitions()
+            if tp.topic not in self.groups.topics or Place(*tp) in open_places
+        }
         if not wanted:
             await self.groups.wait_for_room(timeout_seconds)
             return {}
-        records = await self._getmany(wanted, _POLL_WHILE_FULL_SECONDS if full else timeout_seconds)
+        hurried = self.groups.hurried()
+        records = await self._getmany(wanted, _POLL_IN_A_HURRY_SECONDS if hurried else timeout_seconds)
         if self.should_stop or not records:
             return {}
         if epoch != self.groups.epoch or not self.flow_active:
             # Partitions moved while the poll was under way: its records may be of before.
-            self._sought_epoch = -1
+            self.groups.seek_again()
             return {}
         rest = {}
         for tp, batch in records.items():
@@ -134,7 +140,7 @@ class Consumer(driver.Consumer):
 
     async def ends(self) -> Mapping[Place, tuple[int, int]]:
         """Return of each partition that is handed over where we stand and where it ends; empty where nobody says."""
-        found = await cast("ConsumerThread", self._thread).positions()
+        found = await self._thread.positions()
         return {Place(*tp): stand for tp, stand in found.items()}
 
     async def on_stop(self) -> None:

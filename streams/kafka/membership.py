@@ -13,11 +13,14 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.kafka.patience import until_reached
+from streams.kafka.records import Place
 
 _POSITIONS_WITHIN_SECONDS = 3.0
 
 if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
+
+_HEARTBEAT_MS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +74,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_partition_fetch_bytes=membership.max_fetch_bytes,
             fetch_max_wait_ms=membership.fetch_wait_ms,
             session_timeout_ms=membership.session_timeout_ms,
-            heartbeat_interval_ms=membership.session_timeout_ms // 3,
+            # How soon a worker hears of a rebalance, for which all others stand still.
+            heartbeat_interval_ms=min(_HEARTBEAT_MS, membership.session_timeout_ms // 3),
             rebalance_timeout_ms=membership.rebalance_timeout_ms,
             # A worker that is busy or has nothing to do still polls; one that hangs is the watchdog's business.
             max_poll_interval_ms=max(300_000, membership.rebalance_timeout_ms),
         )
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek every partition that is handed over to its committed offset, or to its beginning where there is none."""
-        offsets: Mapping[TP, int] = await self.call_thread(self._seek)
-        return offsets
+    async def seek_to(self, places: Mapping[Place, int | None]) -> None:
+        """Seek to these offsets; where there is none to the committed one, and to the beginning where nothing is."""
+        await self.call_thread(self._seek_to, places)
 
-    async def _seek(self) -> Mapping[TP, int]:
+    async def _seek_to(self, places: Mapping[Place, int | None]) -> None:
         consumer = self._ensure_consumer()
-        mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
-        offsets = dict(zip(mine, await asyncio.gather(*(consumer.committed(tp) for tp in mine)), strict=True))
+        assigned = {tp: places[Place(*tp)] for tp in consumer.assignment() if Place(*tp) in places}
+        asked = [tp for tp, offset in assigned.items() if offset is None]
+        committed = await asyncio.gather(*(consumer.committed(tp) for tp in asked))
+        offsets = assigned | dict(zip(asked, committed, strict=True))
         for tp, offset in offsets.items():
             if offset is not None:
                 consumer.seek(tp, offset)
         fresh = [tp for tp, offset in offsets.items() if offset is None]
         if fresh:
             await consumer.seek_to_beginning(*fresh)
-        return offsets
 
     async def positions(self) -> Mapping[TP, tuple[int, int]]:
         """Return of each partition that is handed over the position and the end; empty where Kafka does not say."""

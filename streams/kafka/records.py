@@ -70,23 +70,23 @@ class Handler(ABC, Generic[Prepared]):
         """Return the dead letter for a record that `prepare` cannot stand."""
 
 
-class Restorable(Protocol):
-    """What is kept in a compacted topic and read back from it."""
+class Restored(Protocol):
+    """What is kept of a topic's partitions and restored from there."""
 
-    def clear(self) -> None:
-        """Forget all."""
+    def drop(self, number: int) -> None:
+        """Forget what is kept of a partition number."""
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a value back from the topic; None is one that was deleted."""
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        """Take records of a partition number back, in their order; called beside the event loop, in a thread."""
 
 
-class Rows(Restorable, Protocol):
+class Rows(Restored, Protocol):
     """Rows that a group changes; their changelog topic has the group's number of partitions."""
 
     changelog: str
 
-    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
-        """Return the rows that were changed since the last call: key, value, headers."""
+    def take_changes(self, number: int) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        """Return the rows of a partition number that were changed since the last call: key, value, headers."""
 
 
 @dataclass(frozen=True, slots=True)

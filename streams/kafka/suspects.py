@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -25,22 +26,41 @@ _log = structlog.get_logger(__name__)
 TRIES = 3
 _MAX_MESSAGE = 1000
 
-# Whether what is prepared must not share a call with anything else, which would share the blame.
-alone: ContextVar[bool] = ContextVar("alone", default=False)
-
 
 class Hung(Exception):  # noqa: N818 - what happened, not that it is an error
     """What a handler asked was not answered in time, and never may be: the process has to end."""
 
 
 class BatchError(Exception):
-    """What a batch failed on so that the process has to end; its records are suspects."""
+    """What a batch failed on so that the process has to end; its records are suspects, perhaps again."""
 
-    def __init__(self, stage: str, records: Sequence[Received], cause: Exception) -> None:
+    def __init__(
+        self, stage: str, records: Sequence[Received], cause: Exception, suspect: Suspect | None = None
+    ) -> None:
         super().__init__(f"{stage}: {cause!r}")
         self.stage = stage
         self.records = records
         self.cause = cause
+        self.suspect = suspect
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """For which records a handler asks, and what was noted of them: a suspect must not share a call with others.
+
+    It says for whom a call was that hangs, also where a rebalance took the partition and nobody waits any more.
+    """
+
+    stage: str
+    records: Sequence[Received]
+    suspect: Suspect | None = None
+
+    def failed(self, cause: Exception) -> BatchError:
+        """Return the error to be noted."""
+        return BatchError(self.stage, self.records, cause, self.suspect)
+
+
+asking: ContextVar[Asking | None] = ContextVar("asking", default=None)
 
 
 class Convicted(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -60,23 +80,17 @@ class Suspects:
         self._now = now
         self._noted: dict[Place, dict[int, Suspect]] = {}
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._noted.clear()
+    def drop(self, number: int) -> None:
+        """Forget what is noted of a partition number."""
+        for place in [place for place in self._noted if place.partition == number]:
+            del self._noted[place]
 
-    def restore(self, key: bytes, value: bytes | None) -> None:
-        """Take a note from the topic; None is one that was cleared."""
-        if value is None:
-            topic, partition, offset = key.decode("utf-8", "replace").rsplit(":", 2)
-            self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
-            return
-        try:
-            suspect = Suspect.model_validate_json(value)
-        except ValidationError:
-            # Of a later version, or nobody's: the message is then tried like any other.
-            _log.warning("suspect_unreadable", key=key.decode("utf-8", "replace")[:200])
-            return
-        self._noted.setdefault(Place(suspect.topic, suspect.partition), {})[suspect.offset] = suspect
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        """Take notes back from the topic, in their order; a note without a value was cleared."""
+        del number
+        for record in records:
+            if record.key is not None:
+                self._restore(record.key, record.value)
 
     def of(self, record: Received) -> Suspect | None:
         """Return what is noted of a message."""
@@ -110,7 +124,8 @@ class Suspects:
         return [self._noted_once_more(record, error) for record in error.records]
 
     def _noted_once_more(self, record: Received, error: BatchError) -> Outgoing:
-        before, now = self.of(record), self._now()
+        # What was known when it was tried, for the partition may be somebody else's by now.
+        before, now = error.suspect or self.of(record), self._now()
         hung = isinstance(error.cause, Hung)
         suspect = Suspect(
             topic=record.topic,
@@ -125,6 +140,20 @@ class Suspects:
             last_at=now,
         )
         return Outgoing(self.topic, suspect.key.encode(), suspect.model_dump_json().encode(), (), record.partition)
+
+    def _restore(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            match key.decode("utf-8", "replace").rsplit(":", 2):
+                case [topic, partition, offset] if partition.isdecimal() and offset.isdecimal():
+                    self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
+            return
+        try:
+            suspect = Suspect.model_validate_json(value)
+        except ValidationError:
+            # Of a later version, or nobody's: the message is then tried like any other.
+            _log.warning("suspect_unreadable", key=key.decode("utf-8", "replace")[:200])
+            return
+        self._noted.setdefault(Place(suspect.topic, suspect.partition), {})[suspect.offset] = suspect
 
     def _cleared(self, suspect: Suspect) -> Outgoing:
         return Outgoing(self.topic, suspect.key.encode(), None, (), suspect.partition)

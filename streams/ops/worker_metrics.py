@@ -164,7 +164,7 @@ class WorkerMetrics(Meter):
         yield gauge("scenestream_partitions", "Partition numbers owned.", ("work",), _by(now.partitions))
         yield gauge("scenestream_open_records", "Records taken and not committed.", ("work",), _by(now.open_records))
         yield gauge("scenestream_paused_partitions", "Not fetched until there is room.", (), {(): now.paused})
-        yield gauge("scenestream_stalled_partitions", "For these /livez fails.", (), {(): now.stalled})
+        yield gauge("scenestream_stalled", "Places without progress, for which /livez fails.", (), {(): now.stalled})
         yield gauge("scenestream_rows", "Sensitivity rows held in memory.", (), {(): now.rows})
         yield gauge("scenestream_restore_left_offsets", "Of the changelog, still to be read.", (), {(): self._left})
         yield gauge(

@@ -15,6 +15,7 @@ from schemas.scene import Scene, Wanted
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
 from streams.kafka.records import Handler, Outgoing, Received
+from streams.runtimes import applied
 from streams.runtimes.worker_desk import Desk, put_back
 from streams.runtimes.worker_rows import Note
 from streams.scoring.port import Encoded, Wish
@@ -49,26 +50,32 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
         self, records: Sequence[Received], prepared: Sequence[tuple[Encoded, Reading] | Refusal]
     ) -> Iterable[Outgoing]:
         """Decide, one after the other."""
-        return [self._one(record, one) for record, one in zip(records, prepared, strict=True)]
+        outputs = [self._one(record, one) for record, one in zip(records, prepared, strict=True)]
+        return [output for output in outputs if output is not None]
 
     def bury(self, record: Received, error: Exception) -> Outgoing:
         """Return the dead letter for a scene that the models cannot stand."""
         return self._desk.bury(record, self.stage, error)
 
-    def _one(self, record: Received, one: tuple[Encoded, Reading] | Refusal) -> Outgoing:
+    def _one(self, record: Received, one: tuple[Encoded, Reading] | Refusal) -> Outgoing | None:
         desk = self._desk
         if isinstance(one, Refusal):
             return desk.bury(record, self.stage, one)
         scene, reading = one[0].scene, one[1]
-        row = desk.rows.get(scene.key)
+        kept = desk.rows.of(record.partition)
+        if kept.has(scene.key, record):
+            return None
+        row = kept.get(scene.key)
         if scene.origin is Origin.FRESH:
             refusal = admit.place(scene, rows.dialogue_of(row, scene.dialogue_id))
             if refusal is not None:
                 return desk.bury(record, self.stage, refusal)
             row = resonance.offer(row, scene, desk.policy)
         judged = resonance.judge(scene, reading, row, desk.policy)
-        note = Note(scene.scene_id, self.stage, scene.attempt, datetime.now(UTC), wire.passed(record.headers))
-        desk.rows.put(judged.row, note)
+        goes_on = judged.onward is not None
+        kept.put(
+            judged.row, Note(record, scene.scene_id, self.stage, scene.attempt, datetime.now(UTC), goes_on=goes_on)
+        )
         desk.meter.decided(judged.decision)
         verdict = judged.decision.verdict
         _log.debug(
@@ -90,7 +97,7 @@ class Resonance(Handler["tuple[Encoded, Reading] | Refusal"]):
             # The vector of a bare chain follows from the chain: sent along it would pass for a draft's.
             update["embedding"] = None
         onward = judged.onward.model_copy(update=update)
-        return desk.send(record, onward, self.stage, verdict.value, judged.decision)
+        return desk.send(record, onward, self.stage, verdict.value, judged.decision, desk.rows.away(record))
 
 
 class Healing(Handler["tuple[Scene, Healed] | Refusal"]):
@@ -125,7 +132,7 @@ class Healing(Handler["tuple[Scene, Healed] | Refusal"]):
         return [
             desk.bury(record, self.stage, one)
             if isinstance(one, Refusal)
-            else desk.send(record, self._heal(*one), self.stage, "healed")
+            else desk.send(record, self._heal(*one), self.stage, "healed", headers=applied.on_its_way(record))
             for record, one in zip(records, prepared, strict=True)
         ]
 
@@ -168,10 +175,12 @@ class Threshold(Handler["Feedback | Refusal"]):
             if isinstance(feedback, Refusal):
                 yield desk.bury(record, self.stage, feedback)
                 continue
-            tuned = threshold.tune(desk.rows.get(feedback.key), feedback, desk.policy.gate)
+            kept = desk.rows.of(record.partition)
+            if kept.has(feedback.key, record):
+                continue
+            tuned = threshold.tune(kept.get(feedback.key), feedback, desk.policy.gate)
             desk.meter.tuned(tuned.outcome)
-            at, trace = datetime.now(UTC), wire.passed(record.headers)
-            desk.rows.echo(tuned.row, Note(feedback.scene_id, self.stage, 0, at, trace, tuned.outcome))
+            kept.echo(tuned.row, Note(record, feedback.scene_id, self.stage, 0, datetime.now(UTC), tuned.outcome))
             if tuned.outcome == "unknown":
                 yield desk.bury(record, self.stage, admit.unknown_scene(feedback))
 

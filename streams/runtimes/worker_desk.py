@@ -12,7 +12,7 @@ from schemas.decision import Decision
 from schemas.scene import Scene
 from streams.kafka import wire
 from streams.kafka.meter import UNMETERED, Meter
-from streams.kafka.records import Outgoing, Received
+from streams.kafka.records import Headers, Outgoing, Received
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.scoring.port import Encoded, Scorer
@@ -55,7 +55,13 @@ class Desk:
         return Refusal(DeadReason.TOO_LONG, f"the message is {size} bytes, and {self.largest_bytes} can be passed on")
 
     def send(
-        self, record: Received, event: Scene | Decision, stage: Stage, outcome: str, verdict: Decision | None = None
+        self,
+        record: Received,
+        event: Scene | Decision,
+        stage: Stage,
+        outcome: str,
+        verdict: Decision | None = None,
+        headers: Headers = (),
     ) -> Outgoing:
         """Return what goes on to where the map says; what comes back stays in its partition, where its row is."""
         message = wire.encode(
@@ -67,7 +73,11 @@ class Desk:
             decision=verdict,
         )
         return Outgoing(
-            self.name(goes_to(stage, outcome)), message.key, message.value, message.headers, record.partition
+            self.name(goes_to(stage, outcome)),
+            message.key,
+            message.value,
+            (*message.headers, *headers),
+            record.partition,
         )
 
 

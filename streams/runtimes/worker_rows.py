@@ -1,108 +1,210 @@
-"""Sensitivity rows in the worker's Faust table: bytes as they stand on the wire, those in use read once."""
+"""The worker's sensitivity rows, apart for each partition: packed where they rest, those in use as they are."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.sensitivity import Sensitivity
-from streams.kafka.records import Headers
-from streams.kafka.wire import Message, decode_row, encode_row
+from streams.kafka import wire
+from streams.kafka.records import HandlerError, Headers, Received
+from streams.runtimes import applied
+from streams.runtimes.applied import APPLIED, JUDGED_AT, NOTHING, Applied
+from streams.runtimes.packing import pack, unpack
 from streams.stages.admit import Refusal
 
 _ROWS_IN_USE = 4096
+# Between a row and what it counts; JSON has no raw line ends.
+_AND = b"\n"
+Change = tuple[bytes, bytes | None, Headers]
 
 
-class RowError(Exception):
+class RowError(HandlerError):
     """A row on the changelog that this version cannot read: to go on would start its key anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What changed a row: a stage, after a scene's attempt; `outcome` is what feedback came to."""
+    """What changed a row: a record, that a stage handled; `outcome` is what feedback came to.
 
+    `goes_on` where the record's scene was sent to be healed, and comes back.
+    """
+
+    record: Received
     scene_id: str
     stage: str
     attempt: int
     at: datetime
-    passed: Headers
     outcome: str | None = None
+    goes_on: bool = False
 
 
-class TableRows:
-    """Rows by key over a table's store; what was changed is taken once for each batch."""
+@dataclass(slots=True)
+class _InUse:
+    """A row that was read or changed lately, and what it counts; `value` and `packed` are None where it changed."""
 
-    def __init__(self, store: MutableMapping[str, bytes], changelog: str) -> None:
-        self.changelog = changelog
-        self._store = store
-        self._in_use: OrderedDict[str, Sensitivity] = OrderedDict()
-        self._changed: dict[str, tuple[Sensitivity, Note]] = {}
-        self._echoes: list[tuple[Sensitivity, Note]] = []
+    row: Sensitivity
+    counts: Applied
+    value: bytes | None = None
+    packed: bytes | None = None
+
+
+class PartitionRows:
+    """The rows of one partition number."""
+
+    def __init__(self, changelog: str, *, positions: bool) -> None:
+        self._changelog = changelog
+        self._positions = positions
+        self._at_rest: dict[bytes, bytes] = {}
+        self._in_use: OrderedDict[str, _InUse] = OrderedDict()
+        self._changed: dict[str, Note] = {}
+        self._echoes: list[tuple[Sensitivity, Applied, Note]] = []
+
+    def __len__(self) -> int:
+        return len(self._at_rest) + len(self._in_use)
 
     def get(self, key: str) -> Sensitivity:
         """Return the row of `key`, a new one where there is none; raises RowError for one that cannot be read."""
-        row = self._in_use.get(key)
-        if row is not None:
-            self._in_use.move_to_end(key)
-            return row
-        kept = self._store.get(key)
-        if kept is None:
-            return Sensitivity(key=key)
-        read = decode_row(key.encode(), kept)
-        if isinstance(read, Refusal):
-            raise RowError(f"the row of {key!r} on {self.changelog} cannot be read: {read.detail}")
-        return read
+        held = self._held(key)
+        return Sensitivity(key=key) if held is None else held.row
 
-    def __len__(self) -> int:
-        return len(self._store)
+    def has(self, key: str, record: Received) -> bool:
+        """Return whether the row of `key` counts this record already; exactly once there is no such thing."""
+        held = self._held(key) if self._positions else None
+        if held is None:
+            return False
+        return applied.has(held.counts, record.topic, record.offset, record.timestamp, applied.judged_at(record))
 
     def put(self, row: Sensitivity, note: Note) -> None:
         """Keep `row` in the place of the one before; of a batch only the last row of a key is sent."""
-        self._keep(row)
-        self._changed[row.key] = (row, note)
+        self._keep(row, note)
+        self._changed[row.key] = note
 
     def echo(self, row: Sensitivity, note: Note) -> None:
         """Keep `row` and send it in any case: whoever gave feedback may wait for it."""
-        self._keep(row)
+        held = self._keep(row, note)
         self._changed.pop(row.key, None)
-        self._echoes.append((row, note))
+        self._echoes.append((row, held.counts, note))
 
-    def clear(self) -> None:
-        """Forget all rows."""
-        for kept in (self._store, self._in_use, self._changed, self._echoes):
-            kept.clear()
-
-    def restore(self, key: bytes, value: bytes | None) -> None:
+    def restore(self, key: bytes, value: bytes | None, counts: bytes | None) -> None:
         """Take a row back from the changelog; None is a row that was deleted."""
         if value is None:
-            self._store.pop(key.decode(), None)
-        else:
-            self._store[key.decode()] = value
+            self._at_rest.pop(key, None)
+        elif not self._positions:
+            self._at_rest[key] = pack(value)
+        elif not self._is_behind(counts, self._at_rest.get(key)):
+            self._at_rest[key] = pack(value + _AND + (counts or b""))
 
-    def take_changes(self) -> Sequence[tuple[bytes, bytes | None, Headers]]:
-        """Return the rows that were changed since the last call: key, value, headers."""
-        changes = [self._sent(row, note) for row, note in (*self._echoes, *self._changed.values())]
+    def take_changes(self, in_use: int) -> Sequence[Change]:
+        """Return the rows that were changed since the last call: key, value, headers; keep `in_use` rows unpacked."""
+        changes = [self._sent(*echo) for echo in self._echoes]
+        for key, note in self._changed.items():
+            held = self._in_use[key]
+            changes.append(self._sent(held.row, held.counts, note))
         self._echoes.clear()
         self._changed.clear()
-        while len(self._in_use) > _ROWS_IN_USE:
-            self._in_use.popitem(last=False)
-        return [(message.key, message.value, message.headers) for message in changes]
+        while len(self._in_use) > in_use:
+            key, held = self._in_use.popitem(last=False)
+            self._at_rest[key.encode()] = held.packed or self._packed(held)
+        return changes
 
-    def _keep(self, row: Sensitivity) -> None:
-        self._in_use[row.key] = row
-        self._in_use.move_to_end(row.key)
+    def _held(self, key: str) -> _InUse | None:
+        held = self._in_use.get(key)
+        if held is None:
+            packed = self._at_rest.pop(key.encode(), None)
+            if packed is None:
+                return None
+            value, _, counts = unpack(packed).partition(_AND)
+            read = wire.decode_row(key.encode(), value)
+            if isinstance(read, Refusal):
+                raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {read.detail}")
+            held = self._in_use[key] = _InUse(read, self._counts(key, counts), packed=packed)
+        else:
+            self._in_use.move_to_end(key)
+        return held
 
-    def _sent(self, row: Sensitivity, note: Note) -> Message:
-        message = encode_row(
+    def _counts(self, key: str, written: bytes) -> Applied:
+        try:
+            return applied.read(written or None)
+        except ValueError as error:
+            raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {error}") from error
+
+    def _keep(self, row: Sensitivity, note: Note) -> _InUse:
+        held = self._held(row.key)
+        counts = NOTHING if held is None else held.counts
+        if self._positions:
+            record = note.record
+            counts = applied.count(
+                counts, record.topic, record.offset, record.timestamp, applied.judged_at(record), goes_on=note.goes_on
+            )
+        kept = self._in_use[row.key] = _InUse(row, counts)
+        return kept
+
+    def _sent(self, row: Sensitivity, counts: Applied, note: Note) -> Change:
+        message = wire.encode_row(
             row,
             scene_id=note.scene_id,
             stage=note.stage,
             attempt=note.attempt,
             at=note.at,
-            passed=note.passed,
+            passed=wire.passed(note.record.headers),
             outcome=note.outcome,
         )
-        self._store[row.key] = message.value
-        return message
+        held = self._in_use[row.key]
+        if held.row is row:
+            held.value = message.value
+        positions = ((APPLIED, applied.write(counts)),) if self._positions else ()
+        return message.key, message.value, (*message.headers, *positions)
+
+    def _packed(self, held: _InUse) -> bytes:
+        value = held.row.model_dump_json().encode() if held.value is None else held.value
+        return pack(value + _AND + applied.write(held.counts) if self._positions else value)
+
+    def _is_behind(self, counts: bytes | None, packed: bytes | None) -> bool:
+        if packed is None:
+            return False
+        known = unpack(packed).partition(_AND)[2]
+        return applied.is_behind(applied.read(counts), applied.read(known or None))
+
+
+class TableRows:
+    """The rows of all partitions that a worker owns.
+
+    `positions` is for at least once: rows say which records they count, so that what comes again is recognised.
+    """
+
+    def __init__(self, changelog: str, *, positions: bool = False) -> None:
+        self.changelog = changelog
+        self._positions = positions
+        self._partitions: dict[int, PartitionRows] = {}
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in [*self._partitions.values()])
+
+    def of(self, number: int) -> PartitionRows:
+        """Return the rows of a partition number."""
+        rows = self._partitions.get(number)
+        if rows is None:
+            rows = self._partitions[number] = PartitionRows(self.changelog, positions=self._positions)
+        return rows
+
+    def drop(self, number: int) -> None:
+        """Forget the rows of a partition number."""
+        self._partitions.pop(number, None)
+
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        """Take rows back from the changelog, in its order; other partitions may be in use meanwhile."""
+        rows = self.of(number)
+        for record in records:
+            if record.key is not None:
+                rows.restore(record.key, record.value, applied.header(record) if self._positions else None)
+
+    def away(self, record: Received) -> Headers:
+        """Return what is handed on with a record's scene when it is sent to be healed."""
+        return ((JUDGED_AT, str(record.offset).encode()),) if self._positions else ()
+
+    def take_changes(self, number: int) -> Sequence[Change]:
+        """Return the rows of a partition number that were changed since the last call: key, value, headers."""
+        return self.of(number).take_changes(_ROWS_IN_USE // max(1, len(self._partitions)))

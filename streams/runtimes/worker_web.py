@@ -32,6 +32,9 @@ def add_pages(live: Live, web: WebSettings) -> None:
         """Answer 503 until Kafka is reached, the group joined and the rows restored, and while draining."""
         checks = await readiness(live)
         body: dict[str, Any] = {"ready": all(checks.values()), **checks}
+        restoring = live.groups.restoring
+        if restoring is not None:
+            body["restoring"] = restoring
         if "verbose" in request.query:
             body["models"] = dict(live.models)
             body["rows"] = len(live.rows)

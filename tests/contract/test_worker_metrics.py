@@ -166,6 +166,6 @@ def test_gauges_are_of_the_moment_of_the_scrape() -> None:
     assert found["scenestream_partitions"] == {("rows",): 4.0, ("bridge",): 2.0}
     assert found["scenestream_open_records"] == {("rows",): 3.0, ("bridge",): 0.0}
     assert found["scenestream_paused_partitions"] == {(): 1.0}
-    assert found["scenestream_stalled_partitions"] == {(): 0.0}
+    assert found["scenestream_stalled"] == {(): 0.0}
     assert found["scenestream_model_info"] == {("fake", "abababababab"): 1.0}
     assert found["process_resident_memory_bytes"][()] > 0

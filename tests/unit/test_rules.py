@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 from prometheus_programs import promtool
+
+from streams.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "prometheus"
@@ -51,6 +54,17 @@ def test_an_alert_says_how_bad_it_is_what_it_means_and_what_to_do(alert: dict[st
     assert len(told["summary"]) < 120
     assert len(told["description"]) > 40
     assert told["runbook"].startswith("1. ")
+    for command in re.findall(r"`scenestream ([a-z ]+[a-z])", told["runbook"]):
+        assert _is_a_command(command.split()), f"scenestream {command} is no command"
+
+
+def _is_a_command(words: list[str]) -> bool:
+    known: Any = typer.main.get_command(app)
+    for word in words:
+        if word not in getattr(known, "commands", {}):
+            return False
+        known = known.commands[word]
+    return True
 
 
 def test_recorded_names_say_level_metric_and_operation() -> None:

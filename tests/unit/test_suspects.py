@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
-from test_partition_runner import LABELS, SCENES, Bench, records, turns
+from test_partition_runner import LABELS, SCENES, Bench, Record, records, turns
 
 from schemas.suspect import Suspect
 from streams.kafka.partition import Limits
-from streams.kafka.records import Outgoing
-from streams.kafka.suspects import BatchError, Convicted, Hung, Suspects, alone
+from streams.kafka.records import Outgoing, Received
+from streams.kafka.suspects import Asking, BatchError, Convicted, Hung, Suspects, asking
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,6 +29,10 @@ def failed(*offsets: int, cause: Exception | None = None) -> BatchError:
     return BatchError("resonance", batch, cause or Hung("no answer"))
 
 
+def put_back(suspects: Suspects, key: bytes, value: bytes | None) -> None:
+    suspects.restore(0, cast("list[Received]", [Record("suspects", 0, cast("bytes", value), key)]))
+
+
 def noted(suspects: Suspects, *batches: BatchError) -> list[Suspect]:
     """Note batches one after the other, as processes would; return the last notes."""
     notes: list[Outgoing] = []
@@ -35,7 +40,7 @@ def noted(suspects: Suspects, *batches: BatchError) -> list[Suspect]:
         notes = suspects.note(batch)
         for note in notes:
             assert note.key is not None
-            suspects.restore(note.key, note.value)
+            put_back(suspects, note.key, note.value)
     return [Suspect.model_validate_json(note.value or b"") for note in notes]
 
 
@@ -53,15 +58,15 @@ def test_a_note_says_what_happened_how_often_when_and_to_whom() -> None:
 @pytest.mark.parametrize("value", [b"", b"{}", b'{"version": 2, "type": "suspect"}'])
 def test_a_note_that_cannot_be_read_is_none(value: bytes) -> None:
     suspects = Suspects("suspects", "one")
-    suspects.restore(b"scenes:0:7", value)
+    put_back(suspects, b"scenes:0:7", value)
     assert suspects.of(records("scenes", 7, 1)[0]) is None
 
 
 def test_a_note_is_read_back_until_it_is_cleared() -> None:
     suspects = Suspects("suspects", "one")
     noted(suspects, failed(7))
-    suspects.restore(b"scenes:0:7", None)
-    suspects.restore(b"scenes:1:7", None)
+    put_back(suspects, b"scenes:0:7", None)
+    put_back(suspects, b"scenes:1:7", None)
     assert suspects.of(records("scenes", 7, 1)[0]) is None
 
 
@@ -167,5 +172,11 @@ def test_what_hangs_is_told_with_those_that_were_asked_about_and_not_bisected() 
     asyncio.run(run())
 
 
-def test_nothing_is_alone_but_suspects() -> None:
-    assert alone.get() is False
+def test_who_lost_its_partition_counts_on_from_what_it_knew() -> None:
+    suspects = Suspects("suspects", "one")
+    [known] = noted(suspects, failed(7), failed(7))
+    [record] = records("scenes", 7, 1)
+    suspects.drop(0)
+    [note] = suspects.note(Asking("bridge", [record], known).failed(Hung("no answer")))
+    assert Suspect.model_validate_json(note.value or b"").tries == 3
+    assert asking.get() is None

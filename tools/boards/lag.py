@@ -138,7 +138,7 @@ LAG = Board(
             Panel(
                 "state-timeline",
                 "Verdicts",
-                "After Burrow's rules: STOP nobody commits, STALL commits without getting on, REWIND went back.",
+                "After Burrow's rules: in STOP nobody reads, in STALL a member stands still, in REWIND it went back.",
                 (Query(_HEALTH, "{{group}}"),),
                 width=24,
                 mappings=worded(_HEALTHS),

@@ -82,11 +82,11 @@ WORKERS = row(
         unit="Bps",
     ),
     lines(
-        "Records in hand, partitions paused and stalled",
-        "Records taken and not committed; paused partitions have enough waiting, stalled ones make no progress.",
+        "Records in hand, what is paused and what stalls",
+        "Records taken and not committed; paused partitions have enough waiting, what stalls makes no progress.",
         Query(f"sum by (instance, work) (scenestream_open_records{{{OF}}})", "{{instance}} {{work}}"),
         Query(f"scenestream_paused_partitions{{{OF}}}", "{{instance}} paused"),
-        Query(f"scenestream_stalled_partitions{{{OF}}}", "{{instance}} stalled"),
+        Query(f"scenestream_stalled{{{OF}}}", "{{instance}} stalled"),
     ),
     lines(
         "Partitions and rows",

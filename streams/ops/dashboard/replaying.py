@@ -13,8 +13,9 @@ from streams.ops.comparison import compare
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.runs import report_of
 from streams.ops.dashboard.web import Refused, answer, answer_model, body_of
-from streams.ops.jobs import Jobs, OrderError
+from streams.ops.jobs import Jobs
 from streams.ops.replays import ReplayOrder
+from streams.ops.shelf import OrderError
 from streams.replay.run_dir import RunDirError
 from streams.settings import KafkaSettings, OpsSettings
 
@@ -46,7 +47,10 @@ class Replaying:
             jobs = self._jobs.all()
             over = sum(job.ended_at is not None for job in jobs)
             if turn % _LISTED_EVERY == 0 or over != ended:
-                runs, logs = await asyncio.to_thread(self._jobs.runs), await asyncio.to_thread(self._jobs.logs)
+                runs, logs = (
+                    await asyncio.to_thread(self._jobs.shelf.runs),
+                    await asyncio.to_thread(self._jobs.shelf.logs),
+                )
                 listed, ended = ([one.model_dump(mode="json") for one in runs], list(logs)), over
             told = [job.model_dump(mode="json") for job in jobs]
             self._feed.publish("replays", {"jobs": told, "runs": listed[0], "logs": listed[1]})
@@ -76,7 +80,7 @@ class Replaying:
 
     def _folder(self, name: str) -> Path:
         try:
-            return self._jobs.folder_of(name)
+            return self._jobs.shelf.run_path(name)
         except OrderError as error:
             raise Refused(404, str(error)) from error
 

@@ -15,11 +15,11 @@ from streams.ops.dashboard.beat import LATEST, wanted, wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.headline import Headline
 from streams.ops.dashboard.web import Refused, answer_model
-from streams.ops.jobs import run_on_disk
 from streams.ops.letters import graveyard_of_run
 from streams.ops.pulse import Pulse
 from streams.ops.run_view import dialogue_of_run, pulse_of_run
-from streams.replay.run_dir import SUMMARY, RunDirError
+from streams.ops.shelf import run_on_disk
+from streams.replay.run_dir import RunDirError
 from streams.replay.run_reader import read_decisions
 
 # A report brings its scripts within itself, under a policy of its own; here it also gets no origin to speak for.
@@ -37,7 +37,7 @@ class ShownRuns:
     def publish(self, feed: Feed) -> None:
         """Publish all of them."""
         feed.publish("shown", {"runs": self._documents})
-        runs = [run_on_disk(folder / SUMMARY).model_copy(update={"name": name}) for name, folder in self.folders.items()]
+        runs = [run_on_disk(folder).model_copy(update={"name": name}) for name, folder in self.folders.items()]
         feed.publish("replays", {"jobs": [], "runs": [one.model_dump(mode="json") for one in runs], "logs": []})
 
     def add_routes(self, app: web.Application) -> None:
