@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check bench bench-live bench-recovery models lock readme boards schemas clean
+.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-recovery bench-resume models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: $(VENV)/.ready-dev ## Check format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+chaos: $(VENV)/.ready-dev ## Faults under load on a real Kafka, by seed (SEED=1 RUNS=2 FAULT=name)
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --runs $(or $(RUNS),2) $(if $(FAULT),--fault $(FAULT))
+
 bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks $(if $(LOG),--log $(LOG))
@@ -48,6 +51,10 @@ bench-live: $(VENV)/.ready-bench ## Measure the worker on a real Kafka beside ot
 bench-recovery: $(VENV)/.ready-dev ## Measure how long rows take to be restored (ROWS=1000000)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks.recovery --rows $(or $(ROWS),1000000)
+
+bench-resume: $(VENV)/.ready-dev ## Measure the silence after kill -9 and rolling restarts (RUNS=4 REAL=0)
+	$(BIN)/scenestream models build
+	$(BIN)/python -m tests.benchmarks.resume --runs $(or $(RUNS),4) --real $(or $(REAL),0)
 
 models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
 	$(BIN)/python -m models.training --data $(DATA)

@@ -102,7 +102,7 @@ class KafkaSettings(Frozen):
     watchdog_seconds: Annotated[float, Field(gt=0.0)] = Field(
         default=120.0, description="a worker that has work, reaches Kafka and commits nothing for so long ends"
     )
-    max_records: PositiveInt = Field(default=256, description="records in a transaction at most")
+    max_records: PositiveInt = Field(default=512, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(
         default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
     )

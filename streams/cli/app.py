@@ -13,9 +13,11 @@ from rich.text import Text
 
 from models.errors import ModelError
 from streams.cli import (
+    compare,
     dead,
     doctor,
     explain,
+    export,
     feedback,
     lag,
     memory,
@@ -47,11 +49,13 @@ app = typer.Typer(
 app.command("replay")(replay.replay)
 app.command("score")(score.score)
 app.command("explain")(explain.explain)
+app.command("compare")(compare.compare)
 app.command("topology")(topology.topology)
 app.command("doctor")(doctor.doctor)
 app.command("worker")(worker.worker)
 app.command("feedback")(feedback.feedback)
 app.command("lag")(lag.lag)
+app.command("export")(export.export)
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead.app, name="dead")

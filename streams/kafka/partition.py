@@ -1,28 +1,24 @@
-"""One partition number of a group: its batches are prepared ahead, and applied and committed one after the other."""
+"""One partition number of a group: each topic's batches are prepared ahead; what is ready is committed together."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-
-import structlog
 
 from schemas.topics import dead_topic
 from streams.kafka.bisect import Batch, Culprit, prepare
+from streams.kafka.culprits import CulpritsInARow
 from streams.kafka.dead_letters import counted
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.patience import is_unsendable
 from streams.kafka.records import Group, Handler, HandlerError, Outgoing, Place, Received
-from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects, alone
+from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects
 from streams.kafka.transactions import Outbox
-
-_log = structlog.get_logger(__name__)
-# So many in a row that no model can read are no longer the scenes' fault.
-_CULPRITS_IN_A_ROW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +33,10 @@ class Limits:
 class PartitionRunner:
     """Takes the records of a partition number and sends what comes of them.
 
-    While one batch is committed the next is prepared. An error after a row was touched, or while a batch is sent, goes
-    to `fail`, which ends the process: memory may be ahead of the log. Where the records may be to blame it is a
-    BatchError, and whoever tries them next knows them as suspects.
+    While batches are committed the next of each topic is prepared. What is ready when a commit begins goes into it, one
+    batch of a topic at most, for a commit costs the same for few records as for many. An error after a row was touched,
+    or while batches are sent, goes to `fail`, which ends the process: memory may be ahead of the log. Where the records
+    may be to blame it is a BatchError, and whoever tries them next knows them as suspects.
     """
 
     def __init__(
@@ -68,12 +65,14 @@ class PartitionRunner:
         self._fail = fail
         self._meter = meter
         self._waiting: dict[Place, deque[Received]] = {Place(topic, number): deque() for topic in group.topics}
+        self._arrived = {place: asyncio.Event() for place in self._waiting}
+        self._ready: dict[Place, Batch[Any]] = {}
         self._turns = deque(self._waiting)
-        self._arrived = asyncio.Event()
-        self._ready: asyncio.Queue[Batch[Any]] = asyncio.Queue(1)
+        self._is_ready = asyncio.Event()
+        self._was_taken = {place: asyncio.Event() for place in self._waiting}
         self._busy = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._culprits_in_a_row = 0
+        self._culprits = CulpritsInARow(number)
         self._open_records = 0
 
     @property
@@ -109,11 +108,11 @@ class PartitionRunner:
         self.next_offsets[place] = new[-1].offset + 1
         self._waiting[place].extend(new)
         self._open_records += len(new)
-        self._arrived.set()
+        self._arrived[place].set()
 
     def run(self) -> None:
         """Begin to work."""
-        for work in (self._prepare_ahead(), self._commit_in_order()):
+        for work in (*(self._prepare_ahead(place) for place in self._waiting), self._commit_in_order()):
             task = asyncio.create_task(work, name=self.name)
             task.add_done_callback(self._ended)
             self._tasks.append(task)
@@ -129,7 +128,7 @@ class PartitionRunner:
         ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         clean = all(isinstance(one, asyncio.CancelledError) for one in ended)
         self._tasks.clear()
-        self._ready = asyncio.Queue(1)
+        self._ready.clear()
         for waiting in self._waiting.values():
             waiting.clear()
         self._open_records = 0
@@ -154,77 +153,99 @@ class PartitionRunner:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.outbox.stop()
 
-    async def _prepare_ahead(self) -> None:
+    async def _prepare_ahead(self, place: Place) -> None:
+        handler, was_taken = self.group.handler_of(place.topic), self._was_taken[place]
         while True:
-            place, records = await self._take()
-            await self._ready.put(await self._prepare(self.group.handler_of(place.topic), records))
+            batch = await self._prepare(handler, await self._take(place))
+            while place in self._ready:
+                was_taken.clear()
+                await was_taken.wait()
+            self._ready[place] = batch
+            self._is_ready.set()
 
     async def _prepare(self, handler: Handler[Any], records: Sequence[Received]) -> Batch[Any]:
         suspect = self._suspects.of(records[0])
-        if suspect is None:
-            return await prepare(handler, records)
-        if suspect.tries >= TRIES:
+        if suspect is not None and suspect.tries >= TRIES:
             return Batch(handler, (), (), (Culprit(records[0], Convicted(suspect)),))
-        token = alone.set(True)
-        try:
-            return await prepare(handler, records)
-        finally:
-            alone.reset(token)
+        return await prepare(handler, records, suspect)
 
-    async def _take(self) -> tuple[Place, Sequence[Received]]:
-        """Return the next records of one topic; topics take turns."""
-        while True:
-            for _ in range(len(self._turns)):
-                self._turns.rotate(-1)
-                waiting = self._waiting[self._turns[0]]
-                if waiting:
-                    was_full = self.is_full(self._turns[0])
-                    most = min(len(waiting), self._limits.max_records)
-                    count = self._suspects.before_next(self._turns[0], waiting, most)
-                    records = [waiting.popleft() for _ in range(count)]
-                    if was_full:
-                        self._on_room()
-                    return self._turns[0], records
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def _take(self, place: Place) -> Sequence[Received]:
+        """Return the next records of a topic."""
+        waiting = self._waiting[place]
+        while not waiting:
+            self._arrived[place].clear()
+            await self._arrived[place].wait()
+        was_full = self.is_full(place)
+        count = self._suspects.before_next(place, waiting, min(len(waiting), self._limits.max_records))
+        records = [waiting.popleft() for _ in range(count)]
+        if was_full:
+            self._on_room()
+        return records
 
     async def _commit_in_order(self) -> None:
         while True:
-            batch = await self._ready.get()
+            while not self._ready:
+                self._is_ready.clear()
+                await self._is_ready.wait()
             async with self._busy:
-                await self._commit(batch)
+                await self._commit(self._take_ready())
 
-    async def _commit(self, batch: Batch[Any]) -> None:
-        records = [*batch.records, *(culprit.record for culprit in batch.culprits)]
-        last = max(record.offset for record in records)
-        offsets: Mapping[Place, int] = {Place(records[0].topic, self.number): last + 1}
+    def _take_ready(self) -> list[Batch[Any]]:
+        """Return what is ready, as much as a transaction takes; topics take turns, and a suspect goes alone."""
+        batches: list[Batch[Any]] = []
+        count = 0
+        self._turns.rotate(-1)
+        for place in [place for place in self._turns if place in self._ready]:
+            records = self._ready[place].all_records
+            suspected = self._suspects.of(records[0]) is not None
+            if batches and (suspected or count + len(records) > self._limits.max_records):
+                continue
+            batches.append(self._ready.pop(place))
+            self._was_taken[place].set()
+            count += len(records)
+            if suspected:
+                break
+        return batches
+
+    async def _commit(self, batches: Sequence[Batch[Any]]) -> None:
+        offsets = {
+            Place(batch.handler.topic, self.number): max(record.offset for record in batch.all_records) + 1
+            for batch in batches
+        }
+        outputs = [self._outputs(batch) for batch in batches]
+        rows = self._changed_rows()
+        passed, self._passed = self._passed, []
+        began = time.monotonic()
         try:
-            outputs, rows = self._apply(batch)
+            await self.outbox.send([*chain.from_iterable(outputs), *passed], rows, offsets)
+        except Exception as error:
+            if not is_unsendable(error):
+                raise
+            first, *others = [BatchError(batch.handler.stage, batch.all_records, error) for batch in batches]
+            for other in others:
+                self._fail(other)
+            raise first from error
+        seconds = time.monotonic() - began
+        self.committed_offsets.update(offsets)
+        outputs[0] += rows
+        for batch, sent in zip(batches, outputs, strict=True):
+            records = batch.all_records
+            self._meter.committed(records, sent, seconds)
+            self._open_records -= len(records)
+            self.committed += len(records)
+        self.progressed_at_seconds = time.monotonic()
+
+    def _outputs(self, batch: Batch[Any]) -> list[Outgoing]:
+        records = batch.all_records
+        try:
+            outputs = [batch.handler.bury(culprit.record, culprit.error) for culprit in batch.culprits]
+            self._culprits.count(batch)
+            outputs += batch.handler.apply(batch.records, batch.prepared)
         except HandlerError:
             raise
         except Exception as error:
             raise BatchError(batch.handler.stage, records, error) from error
-        if len(records) == 1:
-            outputs = self._clear(records[0], outputs)
-        passed, self._passed = self._passed, []
-        began = time.monotonic()
-        try:
-            await self.outbox.send([*outputs, *passed], rows, offsets)
-        except Exception as error:
-            if is_unsendable(error):
-                raise BatchError(batch.handler.stage, records, error) from error
-            raise
-        self._meter.committed(records, [*outputs, *rows], time.monotonic() - began)
-        self.committed_offsets.update(offsets)
-        self._open_records -= len(records)
-        self.committed += len(records)
-        self.progressed_at_seconds = time.monotonic()
-
-    def _apply(self, batch: Batch[Any]) -> tuple[list[Outgoing], list[Outgoing]]:
-        outputs = [batch.handler.bury(culprit.record, culprit.error) for culprit in batch.culprits]
-        self._count_culprits(batch)
-        outputs += batch.handler.apply(batch.records, batch.prepared)
-        return outputs, self._changed_rows()
+        return self._clear(records[0], outputs) if len(records) == 1 else outputs
 
     def _clear(self, record: Received, outputs: list[Outgoing]) -> list[Outgoing]:
         """Return the outputs of a record, with the end of its note and its tries counted where it was a suspect."""
@@ -241,19 +262,6 @@ class PartitionRunner:
         if rows is None:
             return []
         return [Outgoing(rows.changelog, *change, self.number) for change in rows.take_changes(self.number)]
-
-    def _count_culprits(self, batch: Batch[Any]) -> None:
-        for culprit in batch.culprits:
-            # What it says may quote the record, and users' words are not for logs.
-            record, error = culprit.record, type(culprit.error).__name__
-            _log.error("poison", topic=record.topic, partition=self.number, offset=record.offset, error=error)
-        self._culprits_in_a_row = 0 if batch.records else self._culprits_in_a_row + len(batch.culprits)
-        if self._culprits_in_a_row >= _CULPRITS_IN_A_ROW:
-            last = batch.culprits[-1]
-            raise HandlerError(
-                f"{last.record.topic}: the last {self._culprits_in_a_row} records could not be prepared and none in "
-                f"between could, which is not the records' fault: {last.error!r}"
-            ) from last.error
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from schemas.base import SCHEMA_VERSION
+from schemas.base import SCHEMA_VERSION, unknown_version
 from schemas.dead import DeadReason
 from schemas.decision import Decision
 from schemas.feedback import Feedback
@@ -143,9 +143,9 @@ def _decode_output(model: type[Written], key: bytes | None, value: bytes | None)
     read = _NOTHING if value is None else read_json(value)
     if isinstance(read, Refusal):
         return read
-    version = read.get("version", SCHEMA_VERSION) if isinstance(read, dict) else SCHEMA_VERSION
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is {version!r:.60}")
+    version = unknown_version(read) if isinstance(read, dict) else None
+    if version is not None:
+        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is {version:.60}")
     try:
         event = model.model_validate(read)
     except (ValidationError, RecursionError) as error:

@@ -52,12 +52,7 @@ class Cluster:
         self._complaints = Complaints()
         self._retention: dict[str, Retention | str] = {}
         self._retention_at = float("-inf")
-        try:
-            self.admin = AdminClient(client_options(kafka, self._complaints))
-            self._oldest = OldestRecords(kafka, ops, self._complaints)
-        except KafkaException as error:
-            # It is refused before it connects: a file that is not there, a key with another password.
-            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
+        self._connect()
 
     def look(self) -> Found:
         """Return what there is; raises BrokerAway."""
@@ -72,7 +67,12 @@ class Cluster:
             yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
-            raise broker_away(self._kafka, self._complaints, said(error)) from error
+            away = broker_away(self._kafka, self._complaints, said(error))
+            # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
+            # for ever. A new client does find it.
+            self._oldest.close()
+            self._connect()
+            raise away from error
 
     def close(self) -> None:
         """Let the clients go."""
@@ -145,6 +145,14 @@ class Cluster:
     def _patience(self) -> float:
         # librdkafka keeps to its own deadline; this one is for a client that died.
         return self._ops.timeout_seconds * 2
+
+    def _connect(self) -> None:
+        try:
+            self.admin = AdminClient(client_options(self._kafka, self._complaints))
+            self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
+        except KafkaException as error:
+            # It is refused before it connects: a file that is not there, a key with another password.
+            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
 
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()

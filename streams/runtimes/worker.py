@@ -20,7 +20,7 @@ from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
-from streams.kafka.suspects import Convicted, Suspects
+from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
@@ -93,8 +93,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     rows = TableRows(changelog, positions=not exactly_once)
     metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
+
+    def hung(error: BatchError) -> None:
+        groups.failed_on(error)
+
     threads = tuple(
-        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, fail)
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, hung)
         for name in ("encoder", "models")
     )
     desk = Desk(
@@ -110,11 +114,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         meter=metrics,
     )
     groups = Groups(
-        (
-            Group("rows", (Resonance(desk), Threshold(desk)), rows),
-            Group("regeneration", (regenerator(desk),)),
-            Group("bridge", (bridger(desk),)),
-        ),
+        (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
         _sending(kafka),
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
         Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
@@ -143,7 +143,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     def busy() -> Mapping[str, float | None]:
         return {thread.name: thread.busy_seconds for thread in threads}
 
-    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, kafka.restore_timeout_seconds)
+    # To restore has a limit of its own, which says more.
+    beginning_seconds = kafka.restore_timeout_seconds + kafka.watchdog_seconds
+    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds)
     return Live(app, groups, models, threads, rows, metrics, watchdog)
 
 
@@ -204,7 +206,7 @@ def _membership(kafka: KafkaSettings) -> Membership:
         instance_id=kafka.instance_id,
         session_timeout_ms=round(kafka.session_timeout_seconds * 1000),
         rebalance_timeout_ms=round(kafka.rebalance_timeout_seconds * 1000),
-        max_poll_records=kafka.max_records,
+        max_poll_records=kafka.max_buffered,
         max_fetch_bytes=kafka.max_fetch_bytes,
         fetch_wait_ms=kafka.fetch_wait_ms,
     )

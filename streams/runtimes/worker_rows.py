@@ -9,7 +9,7 @@ from datetime import datetime
 
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
-from streams.kafka.records import Headers, Received
+from streams.kafka.records import HandlerError, Headers, Received
 from streams.runtimes import applied
 from streams.runtimes.applied import APPLIED, JUDGED_AT, NOTHING, Applied
 from streams.runtimes.packing import pack, unpack
@@ -21,7 +21,7 @@ _AND = b"\n"
 Change = tuple[bytes, bytes | None, Headers]
 
 
-class RowError(Exception):
+class RowError(HandlerError):
     """A row on the changelog that this version cannot read: to go on would start its key anew."""
 
 
@@ -120,10 +120,16 @@ class PartitionRows:
             read = wire.decode_row(key.encode(), value)
             if isinstance(read, Refusal):
                 raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {read.detail}")
-            held = self._in_use[key] = _InUse(read, applied.read(counts or None), packed=packed)
+            held = self._in_use[key] = _InUse(read, self._counts(key, counts), packed=packed)
         else:
             self._in_use.move_to_end(key)
         return held
+
+    def _counts(self, key: str, written: bytes) -> Applied:
+        try:
+            return applied.read(written or None)
+        except ValueError as error:
+            raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {error}") from error
 
     def _keep(self, row: Sensitivity, note: Note) -> _InUse:
         held = self._held(row.key)

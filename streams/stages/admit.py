@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from schemas.base import SCHEMA_VERSION
+from schemas.base import SCHEMA_VERSION, unknown_version
 from schemas.dead import DeadReason
 from schemas.feedback import Feedback
 from schemas.names import REGISTERS, ROLES, Origin
@@ -94,9 +94,9 @@ def admit(value: object, terms: Terms) -> Scene | Feedback | Refusal:
     model = _MODELS.get(str(value.get("type")))
     if model is None:
         return Refusal(DeadReason.UNKNOWN_FORMAT, "`type` is none of ours", f"{value.get('type')!r:.60}")
-    version = value.get("version", SCHEMA_VERSION)
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is not {SCHEMA_VERSION}", f"{version!r:.60}")
+    version = unknown_version(value)
+    if version is not None:
+        return Refusal(DeadReason.UNKNOWN_VERSION, f"`version` is not {SCHEMA_VERSION}", f"{version:.60}")
     try:
         event: Scene | Feedback = model.model_validate(value)
     except ValidationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,16 @@ from streams.topology import Stage
 class DirectThread(ModelThread):
     """A model's thread without the worker's sharing of batches: each call goes to it as it comes."""
 
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(name, most, 0.0)
+        self._most = most
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
     async def ask(self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask, items) if items else ()
+        def in_pieces() -> Sequence[Any]:
+            return [one for start in range(0, len(items), self._most) for one in ask(items[start : start + self._most])]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, in_pieces) if items else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +56,8 @@ def work_of(settings: Settings) -> Work:
     rows = TableRows({}, kafka.topic(topics.SENSITIVITY))
     desk = Desk(
         scorer=scorer,
-        encoder=DirectThread("encoder", batching.max_batch, 0.0),
-        models=DirectThread("models", batching.max_batch, 0.0),
+        encoder=DirectThread("encoder", batching.max_batch),
+        models=DirectThread("models", batching.max_batch),
         policy=settings.policy(),
         rows=rows,
         name=kafka.topic,

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(_TESTS), str(_TESTS / "contract")]
+sys.path[:0] = [str(_TESTS.parent), str(_TESTS), str(_TESTS / "contract")]
 
 if __name__ == "__main__":
     from fake_scorer import FakeScorer
@@ -15,7 +15,9 @@ if __name__ == "__main__":
     from streams.logs import configure
     from streams.runtimes.worker_run import run
     from streams.settings import Settings
+    from tests.chaos.wounds import wound
 
+    wound(os.environ)
     settings = Settings()
     configure(settings.log_level, settings.log_format)
     told = os.environ.get

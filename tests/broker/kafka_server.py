@@ -177,13 +177,25 @@ def own_broker(folder: Path, port: int | None = None) -> Broker:
     port = free_port() if port is None else port
     if shutil.which("docker") and not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         return DockerBroker(port)
-    missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    missing = _missing_programs()
     if missing:
         raise BrokerError(
-            f"no Kafka: {GIVEN} is not set, no Docker engine answers, and {' and '.join(missing)} cannot be found; "
+            f"no Kafka: {GIVEN} is not set, no Docker engine answers, and {missing} cannot be found; "
             "set it, start Docker, or install Java 17 and Maven"
         )
     return JavaBroker(folder, jars_of_kafka(), port)
+
+
+def java_jars() -> Path:
+    """Return the folder of Kafka's jars for a broker that must be a child process; raises where there can be none."""
+    missing = _missing_programs()
+    if missing:
+        raise BrokerError(f"this needs a Kafka of its own, and {missing} cannot be found; install Java 17 and Maven")
+    return jars_of_kafka()
+
+
+def _missing_programs() -> str:
+    return " and ".join(program for program in ("java", "mvn") if shutil.which(program) is None)
 
 
 def jars_of_kafka() -> Path:

@@ -49,8 +49,15 @@ def free_port() -> int:
 class WorkerProcess:
     """A worker of the pipeline; what it logs is in `log`."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        name: str,
+        command: Sequence[str] = (sys.executable, str(_WORKER)),
+    ) -> None:
         self.port = free_port()
+        self._command = command
         self.name = name
         self.log = folder / f"{name}.log"
         self._environment = {
@@ -66,7 +73,7 @@ class WorkerProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER)], env=self._environment, stdout=log, stderr=log, cwd=self.log.parent
+                self._command, env=self._environment, stdout=log, stderr=log, cwd=self.log.parent
             )
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
@@ -79,13 +86,14 @@ class WorkerProcess:
         except OSError:
             return 0, {}
 
-    async def until_ready(self, wanted: int = 200) -> float:
+    async def until_ready(self, wanted: int = 200, *, may_end: bool = False) -> float:
+        """Wait until /readyz answers so; with `may_end` somebody else starts it again where it ends."""
         began = time.monotonic()
         while time.monotonic() - began < _READY_WITHIN_SECONDS:
             status, _ = await asyncio.to_thread(self.get, "/readyz")
             if status == wanted:
                 return time.monotonic() - began
-            assert self.running, f"the worker ended with {self.wait()}:\n{self.tail()}"
+            assert may_end or self.running, f"the worker ended with {self.wait()}:\n{self.tail()}"
             await asyncio.sleep(0.1)
         raise AssertionError(f"the worker is not ready ({self.get('/readyz')}):\n{self.tail()}")
 
@@ -93,14 +101,16 @@ class WorkerProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def kill(self) -> None:
+    def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.wait()
 
     def terminate(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self) -> int:
@@ -121,6 +131,9 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
         if self.running:
             self.kill()
 
@@ -144,6 +157,14 @@ class Pipeline:
         await admin.start()
         try:
             await create(cast("Admin", admin), specs(self.kafka))
+        finally:
+            await admin.close()
+
+    async def drop_topics(self) -> None:
+        admin = AIOKafkaAdminClient(**client_options(self.kafka))
+        await admin.start()
+        try:
+            await admin.delete_topics([spec.name for spec in specs(self.kafka)])
         finally:
             await admin.close()
 
@@ -198,13 +219,20 @@ class Pipeline:
 
     async def read(self, name: str) -> list[Any]:
         """Return all committed records of a topic, each partition in order."""
-        async with self.follow([name]) as consumer:
+        return (await self.read_all([name]))[name]
+
+    async def read_all(self, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Return all committed records of topics, each partition in order."""
+        async with self.follow(names) as consumer:
             ends = await consumer.end_offsets(list(consumer.assignment()))
-            records: list[Any] = []
+            records: dict[str, list[Any]] = {self.kafka.topic(name): [] for name in names}
             while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    records += batch
-            return sorted(records, key=lambda record: (record.partition, record.offset))
+                for tp, batch in (await consumer.getmany(timeout_ms=200)).items():
+                    records[tp.topic] += batch
+            return {
+                name: sorted(records[self.kafka.topic(name)], key=lambda record: (record.partition, record.offset))
+                for name in names
+            }
 
     async def rows(self) -> dict[str, Sensitivity]:
         """Return the last row of each key."""

@@ -12,7 +12,7 @@ from streams.kafka.bisect import prepare
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received
-from streams.kafka.suspects import BatchError, Hung, Suspects, alone
+from streams.kafka.suspects import BatchError, Hung, Suspects, asking
 
 FEW = Limits(4, 8)
 SCENES, LABELS = Place("scenes", 0), Place("labels", 0)
@@ -46,7 +46,10 @@ class Echo(Handler[bytes]):
 
     async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
         self.asked.append(len(records))
-        self.alone.append(alone.get())
+        about = asking.get()
+        assert about is not None
+        assert list(about.records) == list(records)
+        self.alone.append(about.suspect is not None)
         await self.gate.wait()
         if self.hangs:
             raise Hung("no answer")
@@ -77,13 +80,14 @@ class Kept:
 
 @dataclass
 class Sent:
-    """An outbox that remembers; `slow` holds a commit back until it is set."""
+    """An outbox that remembers; `slow` holds commits back until it is set, and it may refuse several topics at once."""
 
     batches: list[tuple[list[str], list[str], dict[Place, int]]] = field(default_factory=list)
     open: bool = True
     slow: asyncio.Event = field(default_factory=asyncio.Event)
     sending: int = 0
     sent: list[Outgoing] = field(default_factory=list)
+    refuses: Exception | None = None
 
     async def start(self) -> None: ...
 
@@ -93,6 +97,8 @@ class Sent:
         assert self.sending == 1, "one transaction at a time"
         await self.slow.wait()
         self.sending -= 1
+        if self.refuses is not None and len(offsets) > 1:
+            raise self.refuses
         self.sent += outputs
         self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))
 
