@@ -54,7 +54,7 @@ class Shelf:
         found = []
         for path in newest[:_MOST_LISTED]:
             with suppress(RunDirError):
-                found.append(run_on_disk(path))
+                found.append(run_on_disk(path.parent))
         return tuple(found)
 
     def run_path(self, name: str) -> Path:
@@ -70,14 +70,14 @@ def _is_log(path: Path) -> bool:
     return path.is_file() and path.name.removesuffix(".gz").endswith(_SUFFIXES)
 
 
-def run_on_disk(path: Path) -> RunOnDisk:
-    """Return the run that this summary is of; raises RunDirError for one that is damaged."""
-    summary = read_summary(path.parent)
-    facts = facts_of(path.parent, summary)
+def run_on_disk(folder: Path) -> RunOnDisk:
+    """Return a finished run in brief; raises RunDirError where `folder` is none."""
+    summary = read_summary(folder)
+    facts = facts_of(folder, summary)
     logs = summary.get("logs")
     return RunOnDisk(
-        name=path.parent.name,
-        at=datetime.fromtimestamp(path.stat().st_mtime, UTC),
+        name=folder.name,
+        at=datetime.fromtimestamp((folder / SUMMARY).stat().st_mtime, UTC),
         scenes=facts.scenes,
         digest=facts.digest,
         logs=tuple(str(log) for log in logs) if isinstance(logs, list) else (),
