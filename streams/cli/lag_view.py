@@ -78,7 +78,7 @@ def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
     parts: list[RenderableType] = [lines] if group.partitions else []
     if not wide and group.members:
         parts.append(_readers(group.partitions))
-    return Group(*parts, _summary(group), *_evidence([group]), *_notes(group), _foot(snapshot, [group]))
+    return Group(*parts, _summary(group), *_evidence([group], always=True), *_notes(group), _foot(snapshot, [group]))
 
 
 def table(*columns: str) -> Table:
@@ -126,11 +126,11 @@ def _catch_up(seconds: float) -> str:
     return f"caught up with in {duration(seconds)}"
 
 
-def _evidence(groups: Iterable[GroupLag]) -> list[Text]:
+def _evidence(groups: Iterable[GroupLag], *, always: bool = False) -> list[Text]:
     return [
         Text.assemble(_verdict(group.verdict.health), f" {clean(group.group)}: {clean(group.verdict.evidence)}")
         for group in groups
-        if group.verdict.health != "OK"
+        if group.verdict.health != "OK" or (always and group.lag)
     ]
 
 
