@@ -53,6 +53,11 @@ class Crew:
         for name in names or self.names:
             await self._workers[name].until_ready(may_end=True)
 
+    async def partitions(self) -> dict[str, set[str]]:
+        """Return which partitions each on duty says it works on."""
+        said = {name: await asyncio.to_thread(self._workers[name].get, "/readyz?verbose") for name in self.names}
+        return {name: set(body.get("partitions", ())) for name, (_, body) in said.items()}
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a worker."""
         self._workers[name].signal(number)
