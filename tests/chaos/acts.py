@@ -21,7 +21,7 @@ WORKERS = ("one", "two")
 THIRD = "three"
 # Longer than the session timeout, so that the partitions have another owner when a zombie comes back.
 _ZOMBIE_SECONDS = (7.5, 9.0)
-_SHARED_WITHIN_LOOKS = 100
+_SHARED_WITHIN_LOOKS = 300
 
 
 @dataclass

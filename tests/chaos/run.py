@@ -32,9 +32,9 @@ _MAY_STILL_COME_SECONDS = 1.0
 class Size:
     """How much is sent: scenes and how long that takes, users who wait for each answer."""
 
-    scenes: int = 2400
-    seconds: float = 12.0
-    patient_users: int = 24
+    scenes: int = 1600
+    seconds: float = 8.0
+    patient_users: int = 20
 
 
 @dataclass(frozen=True, slots=True)
