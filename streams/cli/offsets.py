@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
+from streams.cli.times import when
 from streams.cli.wiring import load_settings
 from streams.ops.cluster import Cluster
 from streams.ops.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
@@ -20,7 +20,6 @@ from streams.ops.words import records
 
 app = typer.Typer(help="Set where a consumer group goes on, safely.", no_args_is_help=True)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OURS = """\
 This is the pipeline's own group, and its rows do not go back with its offsets. Of what is read again,
 - turns that a row has seen are refused as duplicates and become dead letters (`scenestream dead list`);
@@ -111,13 +110,4 @@ def _target(text: str, now: datetime) -> Target:
         return "latest"
     if text.isdecimal():
         return int(text)
-    ago = re.fullmatch(r"(\d+)([smhd])", text)
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            "say earliest, latest, an offset, 2026-03-01T12:00 or 90m", param_hint="--to"
-        ) from error
-    return when if when.tzinfo is not None else when.astimezone()
+    return when(text, now, "--to", "earliest, latest, an offset, 2026-03-01T12:00 or 90m")
