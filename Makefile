@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-recovery models lock readme boards schemas clean
+.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-lag bench-recovery bench-resume models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,9 +48,16 @@ bench-live: $(VENV)/.ready-bench ## Measure the worker on a real Kafka beside ot
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks.live --runs $(or $(RUNS),5)
 
+bench-lag: $(VENV)/.ready-dev ## Measure what a look at 20 groups on 200 partitions costs
+	$(BIN)/python -m tests.benchmarks.lag
+
 bench-recovery: $(VENV)/.ready-dev ## Measure how long rows take to be restored (ROWS=1000000)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks.recovery --rows $(or $(ROWS),1000000)
+
+bench-resume: $(VENV)/.ready-dev ## Measure the silence after kill -9 and rolling restarts (RUNS=4 REAL=0)
+	$(BIN)/scenestream models build
+	$(BIN)/python -m tests.benchmarks.resume --runs $(or $(RUNS),4) --real $(or $(REAL),0)
 
 models: $(VENV)/.ready-train ## Train and export all weights again from $(DATA)
 	$(BIN)/python -m models.training --data $(DATA)

@@ -176,6 +176,18 @@ class OpsSettings(Frozen):
     replays_at_once: PositiveInt = Field(default=1, description="such replays that run side by side; others wait")
 
 
+class DashboardSettings(Frozen):
+    """`scenestream dashboard`: where it listens, who may change things, and how often it looks."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8088, description="0 takes a free one")
+    token: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        default=None, description="who shows it may send dead letters back, start replays and see texts; else read-only"
+    )
+    names: tuple[str, ...] = Field(default=(), description="host names it answers to, besides addresses and localhost")
+    every_seconds: Annotated[float, Field(ge=0.5)] = Field(default=2.0, description="from one look at lag to the next")
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -194,6 +206,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     web: WebSettings = WebSettings()
     ops: OpsSettings = OpsSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     memory: Path | None = Field(default=None, description="the folder of a memory base")
     priors: Path | None = Field(default=None, description="a file written by `scenestream priors fold`")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

@@ -90,7 +90,7 @@ class Prometheus:
         result: list[Any] = self.get("query", query=expression)["result"]
         return result
 
-    def until(self, expression: str, within_seconds: float = 20.0) -> list[Any]:
+    def until(self, expression: str, within_seconds: float = 40.0) -> list[Any]:
         """Return what an expression gives as soon as it gives something."""
         deadline = time.monotonic() + within_seconds
         while time.monotonic() < deadline:

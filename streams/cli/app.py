@@ -13,9 +13,12 @@ from rich.text import Text
 
 from models.errors import ModelError
 from streams.cli import (
+    compare,
+    dashboard,
     dead,
     doctor,
     explain,
+    export,
     feedback,
     lag,
     memory,
@@ -30,6 +33,7 @@ from streams.cli import (
 )
 from streams.kafka.clients import BrokerAway
 from streams.kafka.topics_admin import TopicError
+from streams.ops.dashboard.serve import CannotListen
 from streams.ops.reset import ResetError
 from streams.replay.reader import LogError
 from streams.replay.run_dir import RunDirError
@@ -47,11 +51,14 @@ app = typer.Typer(
 app.command("replay")(replay.replay)
 app.command("score")(score.score)
 app.command("explain")(explain.explain)
+app.command("compare")(compare.compare)
 app.command("topology")(topology.topology)
 app.command("doctor")(doctor.doctor)
 app.command("worker")(worker.worker)
 app.command("feedback")(feedback.feedback)
+app.command("dashboard")(dashboard.dashboard)
 app.command("lag")(lag.lag)
+app.command("export")(export.export)
 app.add_typer(offsets.app, name="offsets")
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead.app, name="dead")
@@ -60,7 +67,17 @@ app.add_typer(memory.app, name="memory")
 app.add_typer(priors.app, name="priors")
 
 # What a person can put right: told in a line on stderr, with exit code 2, without a traceback.
-EXPECTED = (ModelError, LogError, RunDirError, SettingsError, BrokerAway, TopicError, RemoteError, ResetError)
+EXPECTED = (
+    ModelError,
+    LogError,
+    RunDirError,
+    SettingsError,
+    BrokerAway,
+    TopicError,
+    RemoteError,
+    ResetError,
+    CannotListen,
+)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it

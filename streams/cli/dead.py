@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from schemas.topics import dead_topic
+from streams.cli import times
 from streams.kafka.dead_letters import Letter, show_body, show_message
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
 from streams.logs import configure
@@ -31,7 +31,6 @@ Most = Annotated[int, typer.Option("--max", min=1, help="So many at most.")]
 Texts = Annotated[bool, typer.Option("--texts", help="Show what was said; without it words are counted, not shown.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent back, and send nothing.")]
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @app.command("list")
@@ -111,19 +110,8 @@ async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:
 
 def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int) -> Choice:
     sources = named or [agent.reads for agent in AGENTS]
-    when = None if since is None else _when(since, datetime.now(UTC))
+    when = None if since is None else times.when(since, datetime.now(UTC), "--since")
     return Choice(tuple(kafka.topic(dead_topic(source)) for source in sources), when, reason, most)
-
-
-def _when(text: str, now: datetime) -> datetime:
-    ago = re.fullmatch(r"(\d+)([smhd])", text)
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter("say 90m, 2h, 3d or 2026-03-01T12:00", param_hint="--since") from error
-    return when if when.tzinfo is not None else when.astimezone()
 
 
 def _place(text: str) -> tuple[str, int, int]:

@@ -45,8 +45,9 @@ def overview(snapshot: Snapshot) -> RenderableType:
         return Group(Text("no consumer groups"), _foot(snapshot, ()))
     lines = table("GROUP", "STATE", "MEMBERS", "LAG", *_MEASURES, "VERDICT")
     for group in snapshot.groups:
-        lines.add_row(
-            clean(group.group),
+        row(
+            lines,
+            group.group,
             group.state,
             str(group.members),
             _lag(group.lag, group.certainty),
@@ -62,9 +63,10 @@ def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
     place = _PLACE if width >= _MIDDLE else _SHORT_PLACE
     lines = table(*(("GROUP",) if wide else ()), *place, *_MEASURES, "VERDICT", *(_MEMBER if wide else ()))
     for one in group.partitions:
-        lines.add_row(
-            *((clean(group.group),) if wide else ()),
-            clean(one.topic),
+        row(
+            lines,
+            *((group.group,) if wide else ()),
+            one.topic,
             str(one.partition),
             _number(one.committed),
             _number(one.latest),
@@ -76,7 +78,7 @@ def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
     parts: list[RenderableType] = [lines] if group.partitions else []
     if not wide and group.members:
         parts.append(_readers(group.partitions))
-    return Group(*parts, _summary(group), *_evidence([group]), *_notes(group), _foot(snapshot, [group]))
+    return Group(*parts, _summary(group), *_evidence([group], always=True), *_notes(group), _foot(snapshot, [group]))
 
 
 def table(*columns: str) -> Table:
@@ -89,14 +91,19 @@ def table(*columns: str) -> Table:
     return made
 
 
+def row(lines: Table, *cells: str | Text) -> None:
+    """Add a row; whatever names hold, it is neither obeyed by the terminal nor taken for markup."""
+    lines.add_row(*(Text(clean(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
 def _readers(partitions: Sequence[PartitionLag]) -> Table:
     lines = table(*_MEMBER, "READS")
     held: dict[tuple[str, str, str], list[str]] = {}
     for one in partitions:
         if one.member is not None:
-            held.setdefault(_member(one), []).append(f"{clean(one.topic)}[{one.partition}]")
+            held.setdefault(_member(one), []).append(f"{one.topic}[{one.partition}]")
     for member, reads in held.items():
-        lines.add_row(*member, ", ".join(reads))
+        row(lines, *member, ", ".join(reads))
     return lines
 
 
@@ -119,11 +126,11 @@ def _catch_up(seconds: float) -> str:
     return f"caught up with in {duration(seconds)}"
 
 
-def _evidence(groups: Iterable[GroupLag]) -> list[Text]:
+def _evidence(groups: Iterable[GroupLag], *, always: bool = False) -> list[Text]:
     return [
         Text.assemble(_verdict(group.verdict.health), f" {clean(group.group)}: {clean(group.verdict.evidence)}")
         for group in groups
-        if group.verdict.health != "OK"
+        if group.verdict.health != "OK" or (always and group.lag)
     ]
 
 
@@ -155,7 +162,7 @@ def _measured(one: GroupLag | PartitionLag) -> tuple[str, str, str, str]:
 
 
 def _member(one: PartitionLag) -> tuple[str, str, str]:
-    return clean(one.member or "-"), clean(one.host or "-"), clean(one.client or "-")
+    return one.member or "-", one.host or "-", one.client or "-"
 
 
 def _lag(lag: int | None, certainty: Certainty) -> str:

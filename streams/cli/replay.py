@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from schemas.scene import Scene
 from streams.cli.interrupts import ended_like_ctrl_c, held_back
+from streams.cli.progress import Form, Told, told
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
 from streams.cli.wiring import load_settings, open_scorer
@@ -58,6 +58,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Which drafts are spoilt, and 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Where = Annotated[Target, typer.Option("--target", help="Decide in this process, or send to workers on Kafka.")]
 Quiet = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
+HowFar = Annotated[Form, typer.Option("--progress", help="Show a bar, or write lines of JSON to stderr.")]
 NoTexts = Annotated[bool, typer.Option("--no-texts", help="Keep no words of the dialogues in the run's directory.")]
 
 
@@ -72,6 +73,7 @@ def replay(
     target: Where = Target.EMBEDDED,
     as_json: AsJson = False,  # noqa: FBT002 - a flag of the command line
     no_progress: Quiet = False,  # noqa: FBT002 - as as_json
+    progress: HowFar = Form.BAR,
     no_texts: NoTexts = False,  # noqa: FBT002 - as as_json
 ) -> None:
     """Replay logged conversations through the pipeline: judge, heal, and report.
@@ -97,10 +99,11 @@ def replay(
     started = time.perf_counter()
     interrupted = False
     trials: list[Trial] = []
+    hidden = no_progress or (as_json and progress is Form.BAR)
     with ended_like_ctrl_c(), RunWriter(folder, keep_texts=not no_texts) as writer:
-        with _progress(hidden=no_progress or as_json) as progress:
+        with told(Form.NONE if hidden else progress, size_of(logs)) as listener:
             try:
-                _run(runtime, _followed(items, progress, size_of(logs)), writer, trials, progress)
+                _run(runtime, _followed(items, listener), writer, trials, listener)
             except KeyboardInterrupt:
                 interrupted = True
         seconds = time.perf_counter() - started
@@ -146,15 +149,14 @@ def _run(
     items: Iterator[Item],
     writer: RunWriter,
     trials: list[Trial],
-    progress: Progress,
+    listener: Told,
 ) -> None:
-    task = progress.tasks[0].id
     outcomes = runtime.run(items)
     try:
         for outcome in outcomes:
             with held_back():
                 _write(outcome, writer, trials)
-            progress.update(task, scenes=writer.scenes)
+            listener.scenes(writer.scenes)
     finally:
         outcomes.close()
 
@@ -172,33 +174,14 @@ def _write(outcome: Outcome, writer: RunWriter, trials: list[Trial]) -> None:
             trials.extend([] if trial is None else [trial])
 
 
-def _followed(items: Iterator[Item], progress: Progress, size: int | None) -> Iterator[Item]:
-    """Pass items on and move the bar by the bytes of the lines they stood on."""
-    task = progress.add_task("replay", total=size, scenes=0)
-    return _follow(items, progress, task)
-
-
-def _follow(items: Iterator[Item], progress: Progress, task: object) -> Iterator[Item]:
+def _followed(items: Iterator[Item], listener: Told) -> Iterator[Item]:
+    """Pass items on and tell of the bytes of the lines they stood on."""
     place = ("", 0)
     for item in items:
         if (item.where.source, item.where.line) != place:
             place = (item.where.source, item.where.line)
-            progress.update(task, advance=item.where.size_bytes)  # type: ignore[arg-type]
+            listener.read(item.where.size_bytes)
         yield item
-
-
-def _progress(*, hidden: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        SpinnerColumn(),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[scenes]} scenes"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=hidden or not console.is_terminal,
-    )
 
 
 def _parse_spoiling(text: str, seed: int) -> Spoiling:

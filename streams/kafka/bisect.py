@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from schemas.suspect import Suspect
 from streams.kafka.records import Handler, HandlerError, Prepared, Received
-from streams.kafka.suspects import BatchError, Hung
+from streams.kafka.suspects import Asking, Hung, asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,20 @@ class Batch(Generic[Prepared]):
         return [*self.records, *(culprit.record for culprit in self.culprits)]
 
 
-async def prepare(handler: Handler[Prepared], records: Sequence[Received]) -> Batch[Prepared]:
+async def prepare(
+    handler: Handler[Prepared], records: Sequence[Received], suspect: Suspect | None = None
+) -> Batch[Prepared]:
     """Prepare records together; when that raises, in halves, down to the single record that is to blame.
 
-    What hangs cannot be tried again here: raises BatchError with the records that were asked about.
+    What hangs cannot be tried again here: raises BatchError with the records that were asked about. `suspect` is what
+    was noted of a single record.
     """
+    asked = Asking(handler.stage, records, suspect)
+    token = asking.set(asked)
     try:
         prepared = await handler.prepare(records)
     except Hung as error:
-        raise BatchError(handler.stage, records, error) from error
+        raise asked.failed(error) from error
     except HandlerError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a record does to its handler is the record's fault
@@ -49,6 +55,8 @@ async def prepare(handler: Handler[Prepared], records: Sequence[Received]) -> Ba
             return Batch(handler, (), (), (Culprit(records[0], error),))
     else:
         return Batch(handler, records, prepared, ())
+    finally:
+        asking.reset(token)
     half = len(records) // 2
     first, second = await prepare(handler, records[:half]), await prepare(handler, records[half:])
     return Batch(

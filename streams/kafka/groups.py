@@ -155,9 +155,13 @@ class Groups:
         self._starting = asyncio.create_task(work, name="start-partitions")
         self._starting.add_done_callback(self._started)
 
+    def failed_on(self, error: BatchError) -> None:
+        """Note what a batch failed on, whoever has its partition now, and end the process."""
+        self._last_words.say(error)
+
     def _runner_failed(self, error: BaseException) -> None:
         if isinstance(error, BatchError):
-            self._last_words.say(error)
+            self.failed_on(error)
         if self._last_words.begun:
             return
         if not self._runners:

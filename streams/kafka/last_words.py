@@ -57,4 +57,5 @@ class LastWords:
                     )
         except (KafkaError, OSError) as error:
             _log.error("suspects_not_noted", error=repr(error), batches=len(self._to_note) - noted)
-        self._fail(self._to_note[0].cause)
+        finally:
+            self._fail(self._to_note[0].cause)

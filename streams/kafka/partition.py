@@ -17,7 +17,7 @@ from streams.kafka.dead_letters import counted
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.patience import is_unsendable
 from streams.kafka.records import Group, Handler, HandlerError, Outgoing, Place, Received
-from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects, alone
+from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects
 from streams.kafka.transactions import Outbox
 
 
@@ -165,15 +165,9 @@ class PartitionRunner:
 
     async def _prepare(self, handler: Handler[Any], records: Sequence[Received]) -> Batch[Any]:
         suspect = self._suspects.of(records[0])
-        if suspect is None:
-            return await prepare(handler, records)
-        if suspect.tries >= TRIES:
+        if suspect is not None and suspect.tries >= TRIES:
             return Batch(handler, (), (), (Culprit(records[0], Convicted(suspect)),))
-        token = alone.set(True)
-        try:
-            return await prepare(handler, records)
-        finally:
-            alone.reset(token)
+        return await prepare(handler, records, suspect)
 
     async def _take(self, place: Place) -> Sequence[Received]:
         """Return the next records of a topic."""

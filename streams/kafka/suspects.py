@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -25,22 +26,41 @@ _log = structlog.get_logger(__name__)
 TRIES = 3
 _MAX_MESSAGE = 1000
 
-# Whether what is prepared must not share a call with anything else, which would share the blame.
-alone: ContextVar[bool] = ContextVar("alone", default=False)
-
 
 class Hung(Exception):  # noqa: N818 - what happened, not that it is an error
     """What a handler asked was not answered in time, and never may be: the process has to end."""
 
 
 class BatchError(Exception):
-    """What a batch failed on so that the process has to end; its records are suspects."""
+    """What a batch failed on so that the process has to end; its records are suspects, perhaps again."""
 
-    def __init__(self, stage: str, records: Sequence[Received], cause: Exception) -> None:
+    def __init__(
+        self, stage: str, records: Sequence[Received], cause: Exception, suspect: Suspect | None = None
+    ) -> None:
         super().__init__(f"{stage}: {cause!r}")
         self.stage = stage
         self.records = records
         self.cause = cause
+        self.suspect = suspect
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """For which records a handler asks, and what was noted of them: a suspect must not share a call with others.
+
+    It says for whom a call was that hangs, also where a rebalance took the partition and nobody waits any more.
+    """
+
+    stage: str
+    records: Sequence[Received]
+    suspect: Suspect | None = None
+
+    def failed(self, cause: Exception) -> BatchError:
+        """Return the error to be noted."""
+        return BatchError(self.stage, self.records, cause, self.suspect)
+
+
+asking: ContextVar[Asking | None] = ContextVar("asking", default=None)
 
 
 class Convicted(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -104,7 +124,8 @@ class Suspects:
         return [self._noted_once_more(record, error) for record in error.records]
 
     def _noted_once_more(self, record: Received, error: BatchError) -> Outgoing:
-        before, now = self.of(record), self._now()
+        # What was known when it was tried, for the partition may be somebody else's by now.
+        before, now = error.suspect or self.of(record), self._now()
         hung = isinstance(error.cause, Hung)
         suspect = Suspect(
             topic=record.topic,
@@ -122,8 +143,9 @@ class Suspects:
 
     def _restore(self, key: bytes, value: bytes | None) -> None:
         if value is None:
-            topic, partition, offset = key.decode("utf-8", "replace").rsplit(":", 2)
-            self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
+            match key.decode("utf-8", "replace").rsplit(":", 2):
+                case [topic, partition, offset] if partition.isdecimal() and offset.isdecimal():
+                    self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
             return
         try:
             suspect = Suspect.model_validate_json(value)

@@ -20,7 +20,7 @@ from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
-from schemas.topics import TOPICS, dead_topic
+from schemas.topics import SENSITIVITY, TOPICS, dead_topic
 from streams.kafka.clients import BrokerAway
 from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
 from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said
@@ -52,12 +52,7 @@ class Cluster:
         self._complaints = Complaints()
         self._retention: dict[str, Retention | str] = {}
         self._retention_at = float("-inf")
-        try:
-            self.admin = AdminClient(client_options(kafka, self._complaints))
-            self._oldest = OldestRecords(kafka, ops, self._complaints)
-        except KafkaException as error:
-            # It is refused before it connects: a file that is not there, a key with another password.
-            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
+        self._connect()
 
     def look(self) -> Found:
         """Return what there is; raises BrokerAway."""
@@ -72,6 +67,10 @@ class Cluster:
             yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
+            # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
+            # for ever. A new client does find it.
+            self._oldest.close()
+            self._connect()
             raise broker_away(self._kafka, self._complaints, said(error)) from error
 
     def close(self) -> None:
@@ -146,6 +145,14 @@ class Cluster:
         # librdkafka keeps to its own deadline; this one is for a client that died.
         return self._ops.timeout_seconds * 2
 
+    def _connect(self) -> None:
+        try:
+            self.admin = AdminClient(client_options(self._kafka, self._complaints))
+            self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
+        except KafkaException as error:
+            # It is refused before it connects: a file that is not there, a key with another password.
+            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
+
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()
         names = self.names()
@@ -166,6 +173,7 @@ class Cluster:
             ends=ends,
             oldest=oldest,
             retention=self._retentions({slot.topic for slot in slots if slot.topic in there}),
+            changelogs=frozenset({self._kafka.topic(SENSITIVITY)}),
         )
 
     def _group(

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from schemas.base import Frozen
+from schemas.dead import DeadLetter
+from schemas.topics import dead_topic
+from streams.kafka.dead_letters import Letter, show_body, show_message
+from streams.kafka.graveyard import Choice, letters, redrive
+from streams.replay.run_dir import DEAD, told_where
+from streams.replay.run_reader import read_dead
+from streams.settings import KafkaSettings
+from streams.topology import AGENTS
+
+_MOST_LETTERS = 10_000
+_MOST_GROUPS = 200
+_SAMPLES = 3
+# Larger bodies are not read at all to be shown, only cut.
+_WHOLE_BYTES = 64 * 1024
+_SHOWN_CHARACTERS = 4000
+_PLACES = 100
+_NAME_CHARACTERS = 200
 
 
 class GroupName(Frozen):
@@ -57,3 +78,172 @@ class RedriveReport(Frozen):
     sent_back: int
     held_back: int
     places: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Group:
+    oldest: datetime
+    newest: datetime
+    count: int = 0
+    held_back: int = 0
+    total_bytes: int = 0
+    samples: deque[LetterSample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+
+
+class Grouped:
+    """Groups letters as they come; `most_redrives` is how often one may be sent back."""
+
+    def __init__(self, most_redrives: int, *, texts: bool, prefix: str = "") -> None:
+        self.letters = 0
+        self.cut = False
+        self._most_redrives = most_redrives
+        self._texts = texts
+        self._prefix = prefix
+        self._groups: dict[GroupName, _Group] = {}
+
+    def take(self, letter: Letter) -> None:
+        """Count a letter."""
+        size = 0 if letter.value is None else len(letter.value)
+        held_back = letter.redrives >= self._most_redrives
+        self.add(group_of(letter, self._prefix), sample(letter, texts=self._texts), size, held_back=held_back)
+
+    def add(self, name: GroupName, shown: LetterSample, size: int, *, held_back: bool) -> None:
+        """Count what is shown like this; groups beyond 200 are only counted among the letters."""
+        self.letters += 1
+        group = self._groups.get(name)
+        if group is None:
+            if len(self._groups) >= _MOST_GROUPS:
+                self.cut = True
+                return
+            group = self._groups[name] = _Group(shown.failed_at, shown.failed_at)
+        group.count += 1
+        group.held_back += held_back
+        group.total_bytes += size
+        group.oldest = min(group.oldest, shown.failed_at)
+        group.newest = max(group.newest, shown.failed_at)
+        group.samples.append(shown)
+
+    def graveyard(self, at: datetime) -> Graveyard:
+        """Return the groups, the largest first; samples are the letters that came last."""
+        ordered = sorted(
+            self._groups.items(), key=lambda one: (-one[1].count, one[0].topic, one[0].stage, one[0].reason)
+        )
+        return Graveyard(
+            at=at,
+            letters=self.letters,
+            groups=tuple(
+                LetterGroup(
+                    name=name,
+                    count=group.count,
+                    held_back=group.held_back,
+                    total_bytes=group.total_bytes,
+                    oldest=group.oldest,
+                    newest=group.newest,
+                    samples=tuple(reversed(group.samples)),
+                )
+                for name, group in ordered
+            ),
+            cut=self.cut,
+        )
+
+
+async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False) -> Graveyard:
+    """Return the letters of all dead topics that were not sent back, grouped; raises BrokerAway."""
+    grouped = Grouped(kafka.topics.max_redrives, texts=texts, prefix=kafka.topic_prefix)
+    async for letter in letters(kafka, Choice(_dead_topics(kafka), most=_MOST_LETTERS + 1)):
+        if grouped.letters == _MOST_LETTERS:
+            grouped.cut = True
+            break
+        grouped.take(letter)
+    return grouped.graveyard(at)
+
+
+async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool, most: int = _PLACES) -> RedriveReport:
+    """Send the letters of a group back to where they came from, so many at most; raises BrokerAway.
+
+    Those that came back dead too often are held back. One redrive at a time: whoever comes second ends the first.
+    """
+    choice = Choice((kafka.topic(dead_topic(name.topic)),), reason=name.reason)
+    found: list[Letter] = []
+    async for letter in letters(kafka, choice):
+        if group_of(letter, kafka.topic_prefix) == name:
+            found.append(letter)
+            if len(found) >= most:
+                break
+    back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
+    if back and not dry_run:
+        await redrive(kafka, back)
+    places = tuple(letter.name for letter in back[:_PLACES])
+    return RedriveReport(dry_run=dry_run, sent_back=len(back), held_back=len(found) - len(back), places=places)
+
+
+def graveyard_of_run(folder: Path, *, texts: bool = False) -> Graveyard:
+    """Return the dead letters of a run, grouped; their time is that of the run. Raises RunDirError."""
+    grouped = Grouped(1, texts=texts)
+    with told_where(folder):
+        at = datetime.fromtimestamp((folder / DEAD).stat().st_mtime if (folder / DEAD).exists() else 0, UTC)
+    for letter in read_dead(folder):
+        grouped.add(
+            GroupName(topic=letter.source, stage="replay", reason=letter.reason.value),
+            _sample_of_run(letter, at, texts=texts),
+            len((letter.raw or "").encode()),
+            held_back=True,
+        )
+    return grouped.graveyard(at)
+
+
+def group_of(letter: Letter, prefix: str = "") -> GroupName:
+    """Return the group of a letter; who writes strange headers gets names that are cut."""
+    failure = letter.failure
+    return GroupName(
+        topic=letter.place.topic.removeprefix(prefix).removesuffix(dead_topic(""))[:_NAME_CHARACTERS],
+        stage=failure.stage[:_NAME_CHARACTERS],
+        reason=failure.exception[:_NAME_CHARACTERS],
+    )
+
+
+def sample(letter: Letter, *, texts: bool) -> LetterSample:
+    """Return a letter as it is shown: words masked unless `texts`, and no more of it than a page can bear."""
+    body, cut = preview(letter.value, texts=texts)
+    source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
+    return LetterSample(
+        place=letter.name,
+        source=source[:_NAME_CHARACTERS],
+        key=None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")[:_NAME_CHARACTERS],
+        failed_at=letter.failure.failed_at,
+        redrives=letter.redrives,
+        message=show_message(letter.failure, texts=texts)[:_SHOWN_CHARACTERS],
+        body=body,
+        body_bytes=0 if letter.value is None else len(letter.value),
+        body_cut=cut,
+    )
+
+
+def preview(value: bytes | None, *, texts: bool) -> tuple[str, bool]:
+    """Return what is shown of a body, and whether that is not all of it."""
+    if value is not None and len(value) > _WHOLE_BYTES:
+        if texts:
+            return value[:_WHOLE_BYTES].decode("utf-8", "backslashreplace")[:_SHOWN_CHARACTERS], True
+        return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}", True
+    shown = show_body(value, texts=texts)
+    return shown[:_SHOWN_CHARACTERS], len(shown) > _SHOWN_CHARACTERS
+
+
+def _sample_of_run(letter: DeadLetter, at: datetime, *, texts: bool) -> LetterSample:
+    raw = None if letter.raw is None else letter.raw.encode()
+    body, cut = ("not kept", False) if raw is None else preview(raw, texts=texts)
+    return LetterSample(
+        place=f"{letter.source}:{letter.line}",
+        source=f"{letter.source}:{letter.line}",
+        key=None,
+        failed_at=at,
+        redrives=0,
+        message=letter.detail,
+        body=body,
+        body_bytes=0 if raw is None else len(raw),
+        body_cut=cut,
+    )
+
+
+def _dead_topics(kafka: KafkaSettings) -> tuple[str, ...]:
+    return tuple(kafka.topic(dead_topic(agent.reads)) for agent in AGENTS)

@@ -27,7 +27,7 @@ from streams.settings import KafkaSettings, OpsSettings
 _CLOCKS: dict[int, Clock] = {TIMESTAMP_CREATE_TIME: "CreateTime", TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime"}
 _POLL_SECONDS = 0.02
 # Few at once: what is behind a partition's first record is dropped before it becomes a message.
-_MESSAGES = 50
+_MESSAGES = 20
 _OPTIONS: Mapping[str, str | float] = {
     # It is never joined: partitions are assigned by hand and nothing is committed.
     "group.id": "scenestream-ops",

@@ -67,6 +67,16 @@ class Recent:
         rows = [kept for key in keys for kept in self._keys[key] if kept.dialogue_id is None]
         return [kept.record for kept in (*found, *rows)]
 
+    def latest(self, most: int) -> list[tuple[str, int, float | None]]:
+        """Return the dialogues that were heard of last, the newest first: id, records kept, and when."""
+        found: dict[str, float | None] = {}
+        for kept in reversed(self._kept):
+            if kept.dialogue_id is not None and kept.dialogue_id not in found:
+                found[kept.dialogue_id] = kept.record.at
+                if len(found) == most:
+                    break
+        return [(name, len(self._dialogues[name]), at) for name, at in found.items()]
+
     def __len__(self) -> int:
         return len(self._kept)
 

@@ -94,6 +94,11 @@ class Tail:
             records, whole = self._recent.records(dialogue, user), not self._recent.let_go
         return follow(records, dialogue, self._gate, texts=texts, whole=whole)
 
+    def latest(self, most: int) -> list[tuple[str, int, float | None]]:
+        """Return the dialogues that were heard of last: id, records kept, and when, epoch seconds."""
+        with self._lock:
+            return self._recent.latest(most)
+
     def state(self) -> TailState:
         """Return how far it has read."""
         with self._lock:

@@ -19,7 +19,7 @@ class Digest:
     def add(self, decision: Decision) -> None:
         """Take in the next decision of its key."""
         previous = self._keys.get(decision.key, "")
-        line = json.dumps([previous, *_canonical(decision)], separators=(",", ":"), ensure_ascii=True)
+        line = json.dumps([previous, *canonical(decision)], separators=(",", ":"), ensure_ascii=True)
         self._keys[decision.key] = hashlib.sha256(line.encode()).hexdigest()
 
     def hexdigest(self) -> str:
@@ -28,7 +28,8 @@ class Digest:
         return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _canonical(decision: Decision) -> list[object]:
+def canonical(decision: Decision) -> list[object]:
+    """Return all that counts of a decision: what is equal here was decided alike."""
     parts = decision.parts
     scores = (
         decision.resonance, decision.threshold, decision.risk, parts.intent, parts.fidelity, parts.field,

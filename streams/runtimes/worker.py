@@ -20,11 +20,12 @@ from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.membership import Membership
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
-from streams.kafka.suspects import Convicted, Suspects
+from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.worker_metrics import WorkerMetrics
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
@@ -93,8 +94,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     rows = TableRows(changelog, positions=not exactly_once)
     metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
+
+    def hung(error: BatchError) -> None:
+        groups.failed_on(error)
+
     threads = tuple(
-        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, fail)
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, hung)
         for name in ("encoder", "models")
     )
     desk = Desk(
@@ -107,6 +112,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         stamp=models_stamp(models),
         bury=_undertaker(kafka.group, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
+        placing=Placing(kafka.partitions),
         meter=metrics,
     )
     groups = Groups(
@@ -139,7 +145,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     def busy() -> Mapping[str, float | None]:
         return {thread.name: thread.busy_seconds for thread in threads}
 
-    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, kafka.restore_timeout_seconds)
+    # To restore has a limit of its own, which says more.
+    beginning_seconds = kafka.restore_timeout_seconds + kafka.watchdog_seconds
+    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds)
     return Live(app, groups, models, threads, rows, metrics, watchdog)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from streams.kafka.meter import UNMETERED, Meter
-from streams.kafka.suspects import Hung, alone
+from streams.kafka.suspects import Asking, BatchError, Hung, asking
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -26,7 +26,12 @@ class _Call:
     items: Sequence[Any]
     answer: asyncio.Future[Sequence[Any]]
     since_seconds: float
-    alone: bool
+    asking: Asking | None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must not be answered together with others."""
+        return self.asking is not None and self.asking.suspect is not None
 
 
 class ModelThread:
@@ -34,10 +39,10 @@ class ModelThread:
 
     Batches so cross partitions: `max_batch` items at most go to the model at once. After a batch that several calls
     shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once. Suspects
-    (`suspects.alone`) never share a call.
+    never share a call, for whoever shared it would share the blame.
 
     A batch that is not answered within `deadline_seconds` is hung: whoever asked is told, and nothing is answered any
-    more, for a thread cannot be ended. `on_hung` is told where those who asked are gone.
+    more, for a thread cannot be ended. `on_hung` is told for those who have gone meanwhile.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class ModelThread:
         max_wait_ms: float,
         meter: Meter = UNMETERED,
         deadline_seconds: float = math.inf,
-        on_hung: Callable[[Hung], None] | None = None,
+        on_hung: Callable[[BatchError], None] | None = None,
     ) -> None:
         self.name = name
         self._meter = meter
@@ -75,7 +80,7 @@ class ModelThread:
             return ()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="model-thread")
-        call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic(), alone.get())
+        call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic(), asking.get())
         self._waiting.append(call)
         self._arrived.set()
         return await call.answer
@@ -146,11 +151,11 @@ class ModelThread:
 
     def _tell_hung(self, calls: Sequence[_Call], error: Hung) -> None:
         self._hung = True
-        waiting = [call for call in calls if not call.answer.done()]
-        for call in waiting:
-            call.answer.set_exception(error)
-        if not waiting and self._on_hung is not None:
-            self._on_hung(error)
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(error)
+            elif call.asking is not None and self._on_hung is not None:
+                self._on_hung(call.asking.failed(error))
 
     async def _within_deadline(
         self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]

@@ -102,7 +102,7 @@ class Watchdog:
         self._busy = busy
         self._fail = fail
         self._limit_seconds = limit_seconds
-        self._beginning_seconds = max(beginning_seconds, limit_seconds)
+        self._beginning_seconds = beginning_seconds
         self._interval_seconds = min(_LONGEST_INTERVAL_SECONDS, limit_seconds / _LOOKS_A_LIMIT)
         self._watch = Watch()
         self._ends: Ends = {}

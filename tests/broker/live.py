@@ -49,8 +49,15 @@ def free_port() -> int:
 class WorkerProcess:
     """A worker of the pipeline; what it logs is in `log`."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, name: str) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        name: str,
+        command: Sequence[str] = (sys.executable, str(_WORKER)),
+    ) -> None:
         self.port = free_port()
+        self._command = command
         self.name = name
         self.log = folder / f"{name}.log"
         self._environment = {
@@ -66,7 +73,7 @@ class WorkerProcess:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER)], env=self._environment, stdout=log, stderr=log, cwd=self.log.parent
+                self._command, env=self._environment, stdout=log, stderr=log, cwd=self.log.parent
             )
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:

@@ -169,3 +169,17 @@ def test_gauges_are_of_the_moment_of_the_scrape() -> None:
     assert found["scenestream_stalled"] == {(): 0.0}
     assert found["scenestream_model_info"] == {("fake", "abababababab"): 1.0}
     assert found["process_resident_memory_bytes"][()] > 0
+
+
+def test_counting_costs_a_small_share_of_judging() -> None:
+    """Processor time in one run, so that other work on the machine does not count."""
+    metrics, one = fresh(), scene(1, "d", "u", draft="draft")
+    encoded = FakeScorer().encode([one])[0]
+    reading = FakeScorer().read([encoded])[0]
+    row = resonance.offer(Sensitivity(key="u"), one, POLICY)
+    began = time.process_time()
+    made = [resonance.judge(one, reading, row, POLICY).decision for _ in range(2000)]
+    judged = time.process_time()
+    for decision in made:
+        metrics.decided(decision)
+    assert time.process_time() - judged < 0.1 * (judged - began)

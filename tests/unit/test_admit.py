@@ -185,7 +185,8 @@ def test_a_log_holds_no_scene_that_was_healed() -> None:
 def test_a_turn_is_told_its_place() -> None:
     dialogue = rows.see(rows.see(DialogueRow(dialogue_id="d"), 3), 5)
     assert place(scene(6), dialogue) is None
-    duplicate, disorder = place(scene(3), dialogue), place(scene(4), dialogue)
+    # Whatever it is called now.
+    duplicate, disorder = place(scene(3, scene_id="another"), dialogue), place(scene(4), dialogue)
     assert duplicate is not None
     assert disorder is not None
     assert (duplicate.reason, disorder.reason) == (DeadReason.DUPLICATE, DeadReason.OUT_OF_ORDER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,6 +105,12 @@ def test_what_was_deleted_unread_is_part_of_the_lag_and_told() -> None:
     gone = {Point(*SLOT, 100): Oldest(NOON, end=100)}
     all_gone = partition(found(10, Ends(100, 100, 100), oldest=gone))
     assert (all_gone.lag, all_gone.lost, all_gone.catch_up_seconds) == (90, 90, 0.0)
+
+
+def test_a_changelog_is_read_without_commits_and_makes_no_group_unknown() -> None:
+    one = group(replace(found(None, Ends(0, 100, 100)), changelogs=frozenset({"scenes"})))
+    assert (one.lag, one.unknown, one.verdict.health) == (None, 0, "OK")
+    assert one.partitions[0].lag is None
 
 
 def test_a_commit_beyond_the_end_is_no_lag_of_anything() -> None:

@@ -12,7 +12,7 @@ from streams.kafka.bisect import prepare
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.partition import Limits, PartitionRunner
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received
-from streams.kafka.suspects import BatchError, Hung, Suspects, alone
+from streams.kafka.suspects import BatchError, Hung, Suspects, asking
 
 FEW = Limits(4, 8)
 SCENES, LABELS = Place("scenes", 0), Place("labels", 0)
@@ -46,7 +46,10 @@ class Echo(Handler[bytes]):
 
     async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
         self.asked.append(len(records))
-        self.alone.append(alone.get())
+        about = asking.get()
+        assert about is not None
+        assert list(about.records) == list(records)
+        self.alone.append(about.suspect is not None)
         await self.gate.wait()
         if self.hangs:
             raise Hung("no answer")

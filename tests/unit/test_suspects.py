@@ -10,7 +10,7 @@ from test_partition_runner import LABELS, SCENES, Bench, Record, records, turns
 from schemas.suspect import Suspect
 from streams.kafka.partition import Limits
 from streams.kafka.records import Outgoing, Received
-from streams.kafka.suspects import BatchError, Convicted, Hung, Suspects, alone
+from streams.kafka.suspects import Asking, BatchError, Convicted, Hung, Suspects, asking
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -172,5 +172,11 @@ def test_what_hangs_is_told_with_those_that_were_asked_about_and_not_bisected() 
     asyncio.run(run())
 
 
-def test_nothing_is_alone_but_suspects() -> None:
-    assert alone.get() is False
+def test_who_lost_its_partition_counts_on_from_what_it_knew() -> None:
+    suspects = Suspects("suspects", "one")
+    [known] = noted(suspects, failed(7), failed(7))
+    [record] = records("scenes", 7, 1)
+    suspects.drop(0)
+    [note] = suspects.note(Asking("bridge", [record], known).failed(Hung("no answer")))
+    assert Suspect.model_validate_json(note.value or b"").tries == 3
+    assert asking.get() is None

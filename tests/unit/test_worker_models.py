@@ -3,11 +3,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
-from streams.kafka.suspects import Hung, alone
+from schemas.suspect import Suspect
+from streams.kafka.suspects import Asking, BatchError, Hung, asking
 from streams.runtimes.worker_models import ModelThread
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SUSPECT = Suspect(
+    topic="scenes", partition=0, offset=1, tries=1, stage="bridge", exception="hung", first_at=START, last_at=START
+)
 
 
 class Model:
@@ -127,14 +134,19 @@ def test_what_is_not_answered_in_time_is_told_to_all_who_asked_and_to_nobody_els
 
 def test_a_hang_that_nobody_waits_for_any_more_is_told_all_the_same() -> None:
     async def run() -> None:
-        told: list[Hung] = []
+        told: list[BatchError] = []
         model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05, on_hung=told.append)
         model.hold.clear()
-        asked = asyncio.create_task(thread.ask(model.double, [1]))
+
+        async def ask() -> Sequence[int]:
+            asking.set(Asking("resonance", ()))
+            return await thread.ask(model.double, [1])
+
+        asked = asyncio.create_task(ask())
         await asyncio.sleep(0.01)
         asked.cancel()
         await asyncio.sleep(0.2)
-        assert len(told) == 1
+        assert [(one.stage, type(one.cause)) for one in told] == [("resonance", Hung)]
         model.hold.set()
         thread.close()
 
@@ -149,7 +161,7 @@ def test_a_suspect_shares_no_call() -> None:
         await asyncio.sleep(0.01)
 
         async def ask(item: int, *, suspected: bool) -> Sequence[int]:
-            alone.set(suspected)
+            asking.set(Asking("resonance", (), SUSPECT if suspected else None))
             return await thread.ask(model.double, [item])
 
         others = [asyncio.create_task(ask(n, suspected=n in {3, 5})) for n in range(2, 7)]

@@ -66,7 +66,7 @@ def render(name: str, summary: Summary, data: RunData, dead: Dead, texts: dict[s
     figures = _charts(summary, data)
     small = healing_charts.parts(data) if data.scenes else []
     specs = {chart.name: chart.figure for chart in (*figures.values(), *small)}
-    plotly, script = _plotly_js(), (_TEMPLATES / "report.js").read_text("utf-8")
+    plotly, script = plotly_js(), (_TEMPLATES / "report.js").read_text("utf-8")
     mode = words.mode(summary)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -125,7 +125,8 @@ def json_for_script(value: Mapping[str, object]) -> Markup:
     return Markup(text)  # noqa: S704 -- just made safe
 
 
-def _plotly_js() -> str:
+def plotly_js() -> str:
+    """Return plotly.js as its package holds it; raises FileNotFoundError where that is not installed."""
     # Only the file is wanted: importing plotly itself costs more than the whole report.
     spec = find_spec("plotly")
     if spec is None or spec.origin is None:

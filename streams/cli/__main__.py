@@ -1,0 +1,8 @@
+"""`python -m streams.cli`: the program without its script, for whoever starts it as a process."""
+
+from __future__ import annotations
+
+from streams.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Replays from the page: started, followed, and held against each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from streams.ops.comparison import compare
+from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.runs import report_of
+from streams.ops.dashboard.web import Refused, answer, answer_model, body_of
+from streams.ops.jobs import Jobs
+from streams.ops.replays import ReplayOrder
+from streams.ops.shelf import OrderError
+from streams.replay.run_dir import RunDirError
+from streams.settings import KafkaSettings, OpsSettings
+
+_LOOK_SECONDS = 1.0
+# Runs and logs come and go less often than jobs move.
+_LISTED_EVERY = 10
+
+
+class Replaying:
+    """Publishes jobs, runs and logs, and takes orders from those who may give them."""
+
+    def __init__(self, feed: Feed, jobs: Jobs) -> None:
+        self._feed = feed
+        self._jobs = jobs
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add orders, comparisons and reports."""
+        app.router.add_post("/api/replays", self._ask)
+        app.router.add_delete("/api/replays/{job}", self._stop)
+        app.router.add_get("/api/compare", self._compare)
+        app.router.add_get("/runs/{name}/report.html", self._report)
+
+    async def follow(self) -> None:
+        """Publish what there is, until cancelled."""
+        listed: tuple[object, object] = ((), ())
+        ended = -1
+        turn = 0
+        while True:
+            jobs = self._jobs.all()
+            over = sum(job.ended_at is not None for job in jobs)
+            if turn % _LISTED_EVERY == 0 or over != ended:
+                runs, logs = (
+                    await asyncio.to_thread(self._jobs.shelf.runs),
+                    await asyncio.to_thread(self._jobs.shelf.logs),
+                )
+                listed, ended = ([one.model_dump(mode="json") for one in runs], list(logs)), over
+            told = [job.model_dump(mode="json") for job in jobs]
+            self._feed.publish("replays", {"jobs": told, "runs": listed[0], "logs": listed[1]})
+            turn += 1
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _ask(self, request: web.Request) -> web.Response:
+        order = await body_of(request, ReplayOrder)
+        try:
+            return answer_model(self._jobs.ask(order))
+        except OrderError as error:
+            raise Refused(400, str(error)) from error
+
+    async def _stop(self, request: web.Request) -> web.Response:
+        self._jobs.stop(request.match_info["job"])
+        return answer({})
+
+    async def _compare(self, request: web.Request) -> web.Response:
+        run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
+        try:
+            return answer_model(await asyncio.to_thread(compare, run, baseline))
+        except RunDirError as error:
+            raise Refused(404, str(error)) from error
+
+    async def _report(self, request: web.Request) -> web.StreamResponse:
+        return report_of(self._folder(request.match_info["name"]))
+
+    def _folder(self, name: str) -> Path:
+        try:
+            return self._jobs.shelf.run_path(name)
+        except OrderError as error:
+            raise Refused(404, str(error)) from error
+
+
+@asynccontextmanager
+async def live_replays(
+    feed: Feed, ops: OpsSettings, command: Sequence[str], kafka: KafkaSettings
+) -> AsyncIterator[Replaying]:
+    """Yield replays that may be started as long as the block lasts; all are ended with it."""
+    jobs = Jobs(ops, command, kafka)
+    replaying = Replaying(feed, jobs)
+    following = asyncio.create_task(replaying.follow())
+    try:
+        yield replaying
+    finally:
+        following.cancel()
+        await asyncio.to_thread(jobs.close)
+        await asyncio.wait({following})

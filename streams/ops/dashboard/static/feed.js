@@ -1,0 +1,76 @@
+// What the server publishes, live. However many tabs are open, one of them listens and tells the others.
+const documents = new Map();
+const listeners = new Set();
+let state = "waiting";
+// Seconds that the server's clock is ahead of this machine's.
+let ahead = 0;
+
+// Which of several runs is shown, where there is no live pipeline but runs.
+let run = null;
+const OF_A_RUN = new Set(["pulse", "headline", "letters", "latest"]);
+export const runs = () => Object.keys(documents.get("shown")?.runs ?? {});
+export const shownRun = () => run ?? runs()[0];
+export const showRun = (name) => {
+  run = name;
+  tell("about");
+};
+export const get = (name) => (OF_A_RUN.has(name) && documents.has("shown") ? documents.get("shown").runs[shownRun()]?.[name] : documents.get(name));
+export const now = () => Date.now() / 1000 + ahead;
+export const connection = () => state;
+export const listen = (listener) => listeners.add(listener);
+
+const tell = (name) => listeners.forEach((listener) => listener(name));
+const take = (name, text) => {
+  const document = JSON.parse(text);
+  if (name === "clock") ahead = document.now - Date.now() / 1000;
+  documents.set(name, document);
+  tell(name);
+};
+const become = (next) => {
+  if (next === state) return;
+  state = next;
+  tell(null);
+};
+
+const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "now", "tail", "letters", "replays", "latest", "shown"];
+
+const open = (said) => {
+  const source = new EventSource("/api/events");
+  source.onopen = () => said("state", "live");
+  // The browser comes back by itself, except after an answer that was no stream: a restart behind a proxy, say.
+  source.onerror = () => {
+    said("state", "away");
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(said), 2000);
+  };
+  for (const name of NAMES) source.addEventListener(name, (event) => said(name, event.data));
+};
+
+const receive = (name, text) => (name === "state" ? become(text) : take(name, text));
+
+export const connect = () => {
+  // A browser opens six connections to a server; a stream a tab would leave none for a seventh tab.
+  if (!navigator.locks || !window.BroadcastChannel) {
+    open(receive);
+    return;
+  }
+  const channel = new BroadcastChannel("scenestream-feed");
+  const latest = new Map();
+  let leads = false;
+  channel.onmessage = ({ data: [name, text] }) => {
+    if (name === "hello") {
+      if (leads) for (const [known, said] of latest) channel.postMessage([known, said]);
+      return;
+    }
+    if (!leads) receive(name, text);
+  };
+  channel.postMessage(["hello", ""]);
+  navigator.locks.request("scenestream-feed", () => {
+    leads = true;
+    open((name, text) => {
+      latest.set(name, text);
+      channel.postMessage([name, text]);
+      receive(name, text);
+    });
+    return new Promise(() => {});
+  });
+};

@@ -1,0 +1,6 @@
+// Before anything is painted: the theme that was chosen here, else the system's.
+"use strict";
+(() => {
+  const kept = localStorage.getItem("scenestream-theme");
+  if (kept === "light" || kept === "dark") document.documentElement.dataset.theme = kept;
+})();

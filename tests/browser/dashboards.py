@@ -1,0 +1,92 @@
+"""A dashboard as a person starts it, and a visitor who notes what its page asks for and complains of."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from playwright.sync_api import Browser, Page, expect
+
+PROGRAM = str(Path(sys.executable).with_name("scenestream"))
+TOKEN = "a token of sufficient length"  # noqa: S105 - a test's
+# A machine shared by many is slow; what is waited for comes much sooner on a quiet one.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+class Dashboard:
+    """The dashboard's process; `address` is where its page is."""
+
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        self._log = folder / "dashboard.log"
+        given = {**os.environ, "SCENESTREAM_DASHBOARD__TOKEN": TOKEN, **(environment or {})}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [PROGRAM, "dashboard", "--port", "0", *options],
+                env=given,
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().removeprefix("dashboard: ").strip()
+        if not self.address.startswith("http://127.0.0.1:"):
+            self.end()
+            raise AssertionError(self._log.read_text())
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> int:
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.end()
+
+
+class Visit:
+    """A tab of its own, with everything it asked for and complained of."""
+
+    def __init__(
+        self, browser: Browser, address: str, *, scheme: Literal["light", "dark"] = "light", width: int = 1400
+    ) -> None:
+        self._context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.page: Page = self._context.new_page()
+        self.address = address
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def go(self, view: str = "") -> Page:
+        self.page.goto(f"{self.address}#/{view}")
+        self.page.locator("h1").wait_for()
+        return self.page
+
+    def sign_in(self, token: str = TOKEN) -> None:
+        self.page.get_by_role("button", name="Sign in").first.click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Token").fill(token)
+        dialog.get_by_role("button", name="Sign in").click()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()

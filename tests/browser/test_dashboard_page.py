@@ -1,0 +1,205 @@
+"""The dashboard's page without a broker: runs, light and dark, wide and narrow, by keyboard and read aloud."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import fake_runs
+import pytest
+from chromium import WORST_CONTRAST, chromium
+from dashboards import Dashboard, Visit
+from playwright.sync_api import Browser, expect
+
+from streams.replay.report import write_report
+
+VIEWS = ("", "verdicts", "dead", "dialogue", "replays")
+# Everything that can be reached by Tab has a name, a role, and shows that it is reached.
+UNNAMED = """() => [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
+  .filter((one) => one.checkVisibility() && !(one.getAttribute('aria-label') || one.textContent.trim()
+    || one.labels?.length || one.title)).map((one) => one.outerHTML.slice(0, 120))"""
+BADLY_MARKED = """() => [
+  ...[...document.querySelectorAll('[role=img]')].filter((one) => !one.getAttribute('aria-label')),
+  ...[...document.querySelectorAll('[aria-labelledby]')].filter((one) => one.id !== 'dialog'
+    && !document.getElementById(one.getAttribute('aria-labelledby'))),
+  ...[...document.querySelectorAll('table')].filter((one) => !one.querySelector('th[scope]')),
+  ...[...document.querySelectorAll('svg')].filter((one) => !one.closest('.plot, #js-plotly-tester')
+    && !one.getAttribute('role') && one.getAttribute('aria-hidden') !== 'true'),
+].map((one) => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    decisions = fake_runs.decisions_of(400)
+    hostile = [
+        one.model_copy(
+            update={"task": fake_runs.HOSTILE, "rule": f"{one.rule}{fake_runs.HOSTILE}", "reason": fake_runs.HOSTILE}
+        )
+        for one in decisions
+    ]
+    runs = {
+        "plain": fake_runs.write_run(folder / "plain", decisions, dead=fake_runs.some_dead()),
+        "hostile": fake_runs.write_run(
+            folder / "hostile", hostile, words=fake_runs.HOSTILE, dead=fake_runs.some_dead()
+        ),
+    }
+    write_report(runs["plain"])
+    for run in runs.values():
+        (run / "sensitivity.jsonl").write_text("")
+    return runs
+
+
+@pytest.fixture(scope="module")
+def shown(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    options = [part for folder in folders.values() for part in ("--run", str(folder))]
+    with Dashboard(tmp_path_factory.mktemp("cwd"), *options) as dashboard:
+        yield dashboard
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390), ("dark", 800)])
+def test_every_view_is_whole_quiet_legible_and_fits(
+    browser: Browser, shown: Dashboard, scheme: Literal["light", "dark"], width: int
+) -> None:
+    with Visit(browser, shown.address, scheme=scheme, width=width) as visit:
+        for view in VIEWS:
+            page = visit.go(view)
+            if view == "verdicts":
+                expect(page.locator("[data-chart][data-drawn]")).to_have_count(3)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+            ratio, where = page.evaluate(WORST_CONTRAST)
+            assert ratio >= 4.5, f"{view}: {where}"
+            assert page.evaluate(UNNAMED) == [], view
+            assert page.evaluate(BADLY_MARKED) == [], view
+            levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => Number(h.tagName[1]))")
+            assert levels[0] == 1, view
+            assert levels.count(1) == 1, view
+            assert all(after <= before + 1 for before, after in pairwise(levels)), view
+        assert visit.complaints == []
+        strange = [one for one in visit.requests if not one.startswith((shown.address, "data:", "blob:"))]
+        assert strange == []
+
+
+def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
+    decisions = [json.loads(line) for line in (folders["plain"] / "decisions.jsonl").read_text().splitlines()]
+    final = [one for one in decisions if one["final"]]
+    ready = [one for one in final if one["verdict"] == "ready"]
+    healed = [one for one in ready if one["healing"]]
+    by_rule = Counter(one["rule"] for one in decisions)
+    dead = Counter(json.loads(line)["reason"] for line in (folders["plain"] / "dead.jsonl").read_text().splitlines())
+    with Visit(browser, shown.address) as visit:
+        page = visit.go()
+        expect(page.locator("h1")).to_have_text(
+            f"{len(ready) / len(final):.1%} of {len(final)} scenes went on to be said"
+        )
+        legend = page.locator(".legend").first
+        expect(legend.locator("strong")).to_have_text(
+            [
+                str(len(ready) - len(healed)),
+                str(len(healed)),
+                str(sum(one["verdict"] == "withheld" for one in final)),
+                str(sum(one["verdict"] == "reasoning" for one in final)),
+            ]
+        )
+        for outcome in ("regenerate", "analogue"):
+            told = page.locator(f"[data-key='topic-scenes.{outcome}'] text.small")
+            expect(told).to_have_text(str(sum(one["verdict"] == outcome for one in decisions)))
+        page = visit.go("verdicts")
+        rules = page.locator("section[aria-labelledby=rules-title] tbody tr")
+        shown_rules = {row[0]: row[1] for row in (text.split("\t") for text in rules.all_inner_texts())}
+        assert shown_rules == {rule: f"{count:,}" for rule, count in by_rule.items()}
+        bridged = [one for one in decisions if one["origin"] == "bridge"]
+        cells = page.locator("[data-route=bridge] td").all_inner_texts()
+        assert cells[0] == str(len(bridged))
+        assert cells[1].split()[0] == str(sum(one["verdict"] == "ready" for one in bridged))
+        assert float(cells[6]) == pytest.approx(
+            sum(one["healing"]["gain"] for one in bridged) / len(bridged), abs=0.006
+        )
+        page = visit.go("dead")
+        for reason, count in dead.items():
+            expect(page.locator(f"[data-reason={reason}] [data-figure=letters]").first).to_contain_text(str(count))
+
+
+def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
+    decisions: list[dict[str, Any]] = [
+        json.loads(line) for line in (folders["plain"] / "decisions.jsonl").read_text().splitlines()
+    ]
+    healed = next(one for one in decisions if one["healing"] and one["final"])
+    mine = [one for one in decisions if one["dialogue_id"] == healed["dialogue_id"]]
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("dialogue")
+        page.keyboard.press("/")
+        expect(page.locator("#find-dialogue")).to_be_focused()
+        page.keyboard.type(healed["dialogue_id"])
+        page.keyboard.press("Enter")
+        expect(page.locator(".step[data-kind=decision]")).to_have_count(len(mine))
+        turn = page.locator(f"[data-key='turn-{healed['scene_id']}']")
+        codes = turn.locator(".step").last.locator(".chain li:not(.gone) bdi").all_inner_texts()
+        assert codes == [code["code"] for code in healed["chain"]]
+        # Words stay masked for those who have not signed in.
+        assert "characters>" in page.locator("main").inner_text()
+
+
+def test_keys_reach_every_view(browser: Browser, shown: Dashboard) -> None:
+    with Visit(browser, shown.address) as visit:
+        page = visit.go()
+        for key, title in (("2", "Verdicts"), ("5", "Replays"), ("3", "Dead letters")):
+            page.keyboard.press(key)
+            expect(page.locator("h1")).to_have_text(title)
+            expect(page.locator("nav [aria-current=page]")).to_contain_text(title)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('main') !== null")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+        page.keyboard.press("t")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+        page.keyboard.press("t")
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert dark == "rgb(20, 23, 26)"
+        page.reload()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+
+
+def test_hostile_words_of_a_run_stay_words(browser: Browser, shown: Dashboard) -> None:
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("replays")
+        page.get_by_role("button", name="hostile").click()
+        for view in VIEWS:
+            page.evaluate(f"location.hash = '#/{view}'")
+            page.wait_for_timeout(150)
+            assert page.locator("img, main script, iframe").count() == 0
+            assert "owned" not in page.title()
+        page.evaluate("location.hash = '#/verdicts'")
+        expect(page.locator("main")).to_contain_text("document.title='owned'")
+        assert visit.complaints == []
+
+
+def test_runs_are_held_against_each_other_and_reports_open(browser: Browser, shown: Dashboard) -> None:
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("replays")
+        page.locator("select[name=baseline]").select_option("plain")
+        page.get_by_role("button", name="Compare").click()
+        expect(page.locator("[data-key=comparison]")).to_contain_text("400")
+        with page.expect_navigation():
+            page.get_by_role("link", name="Report").first.click()
+        expect(page.locator("h1")).to_contain_text("went on to be said")
+
+
+def test_motion_is_off_for_those_who_want_none(browser: Browser, shown: Dashboard) -> None:
+    with Visit(browser, shown.address) as visit:
+        visit.page.emulate_media(reduced_motion="reduce")
+        page = visit.go()
+        names = "[...document.querySelectorAll('.flow')].map((one) => getComputedStyle(one).animationName)"
+        assert set(page.evaluate(names)) == {"none"}
