@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from streams.cli.terminal import clean
-from streams.ops.snapshot import Certainty, GroupLag, Health, PartitionLag, Snapshot
+from streams.ops.snapshot import WORST_FIRST, Certainty, GroupLag, Health, PartitionLag, Snapshot
 from streams.ops.words import duration, rate, records
 
+Judged = TypeVar("Judged", GroupLag, PartitionLag)
 _STYLES: dict[Health, str] = {
     "OK": "green",
     "UNKNOWN": "dim",
@@ -39,12 +41,13 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
-def overview(snapshot: Snapshot) -> RenderableType:
-    """Return a line a group, the worst ones' evidence beneath, and what the numbers are."""
+def overview(snapshot: Snapshot, rows: int | None = None) -> RenderableType:
+    """Return a line a group, the worst ones' evidence beneath, and what the numbers are; at most `rows` of each."""
     if not snapshot.groups:
         return Group(Text("no consumer groups"), _foot(snapshot, ()))
     lines = table("GROUP", "STATE", "MEMBERS", "LAG", *_MEASURES, "VERDICT")
-    for group in snapshot.groups:
+    shown = _worst(snapshot.groups, rows)
+    for group in shown:
         row(
             lines,
             group.group,
@@ -54,15 +57,17 @@ def overview(snapshot: Snapshot) -> RenderableType:
             *_measured(group),
             _verdict(group.verdict.health),
         )
-    return Group(lines, *_evidence(snapshot.groups), _foot(snapshot, snapshot.groups))
+    more = _more(len(snapshot.groups) - len(shown), "groups")
+    return Group(lines, *more, *_evidence(shown)[:rows], _foot(snapshot, snapshot.groups))
 
 
-def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
-    """Return a group's partitions, who reads them, and the group's sum."""
+def detail(snapshot: Snapshot, group: GroupLag, width: int, rows: int | None = None) -> RenderableType:
+    """Return a group's partitions, `rows` of them at most, who reads them, and the group's sum."""
     wide = width >= _WIDE
     place = _PLACE if width >= _MIDDLE else _SHORT_PLACE
     lines = table(*(("GROUP",) if wide else ()), *place, *_MEASURES, "VERDICT", *(_MEMBER if wide else ()))
-    for one in group.partitions:
+    shown = _worst(group.partitions, rows)
+    for one in shown:
         row(
             lines,
             *((group.group,) if wide else ()),
@@ -76,7 +81,8 @@ def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
             *(_member(one) if wide else ()),
         )
     parts: list[RenderableType] = [lines] if group.partitions else []
-    if not wide and group.members:
+    parts += _more(len(group.partitions) - len(shown), "partitions")
+    if not wide and group.members and rows is None:
         parts.append(_readers(group.partitions))
     return Group(*parts, _summary(group), *_evidence([group], always=True), *_notes(group), _foot(snapshot, [group]))
 
@@ -94,6 +100,18 @@ def table(*columns: str) -> Table:
 def row(lines: Table, *cells: str | Text) -> None:
     """Add a row; whatever names hold, it is neither obeyed by the terminal nor taken for markup."""
     lines.add_row(*(Text(clean(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
+def _worst(of: Sequence[Judged], rows: int | None) -> Sequence[Judged]:
+    """Return the worst so many, in the order in which they came."""
+    if rows is None or len(of) <= rows:
+        return of
+    bad = sorted(of, key=lambda one: (WORST_FIRST.index(one.verdict.health), -(one.lag or 0)))[:rows]
+    return [one for one in of if one in bad]
+
+
+def _more(count: int, what: str) -> list[RenderableType]:
+    return [Text(f"… {count} more {what}, none worse", style="dim")] if count else []
 
 
 def _readers(partitions: Sequence[PartitionLag]) -> Table:

@@ -21,9 +21,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
 from schemas.topics import SENSITIVITY, TOPICS, dead_topic
-from streams.kafka.clients import BrokerAway
 from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
-from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said
+from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said, unusable
 from streams.ops.oldest import OldestRecords
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
@@ -150,8 +149,7 @@ class Cluster:
             self.admin = AdminClient(client_options(self._kafka, self._complaints))
             self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
         except KafkaException as error:
-            # It is refused before it connects: a file that is not there, a key with another password.
-            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
+            raise unusable(self._kafka, error) from error
 
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()

@@ -55,17 +55,18 @@ def export(
     names = {kafka.topic(name): name for name in (topics.SCENES, topics.FEEDBACK)}
     try:
         places = partitions_of(consumer, names, ops.timeout_seconds)
+        # The ends first: what comes later may come after `until`.
+        ends = {place: ends_of(consumer, place, ops.timeout_seconds)[1] for place in places}
         starts = offsets_at(consumer, places, since.timestamp(), ops.timeout_seconds)
         stops = offsets_at(consumer, places, until.timestamp(), ops.timeout_seconds)
         ranges: dict[Place, tuple[int, int]] = {}
-        for place in places:
-            _, end = ends_of(consumer, place, ops.timeout_seconds)
+        for place, end in ends.items():
             start, stop = starts.get(place), stops.get(place)
             ranges[place] = (end if start is None else start, end if stop is None else stop)
         total = sum(max(0, stop - start) for start, stop in ranges.values())
         with ExitStack() as files, told_where(out):
             spool = _Spool(files)
-            for number, record in enumerate(read_ranges(consumer, ranges, names)):
+            for number, record in enumerate(read_ranges(consumer, ranges, names, ops.timeout_seconds)):
                 if record is not None:
                     spool.take(record)
                 elif not progress(min(1.0, number / total) if total else 1.0):

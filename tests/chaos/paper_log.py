@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fake_scorer import FakeScorer
-
 from schemas import topics
 from schemas.feedback import Feedback
 from schemas.names import Verdict
@@ -28,7 +26,6 @@ from tests.chaos.load import Load, said_of
 from tests.chaos.records import OUTCOMES, READ
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
-_TERMS = FakeScorer().terms()
 _DEAD = topics.dead_topic
 
 
@@ -93,7 +90,7 @@ class PaperLog:
 
     def _judge_some(self) -> None:
         for record in self._take(topics.SCENES):
-            scene = decode_scene(record.key, record.value, _TERMS)
+            scene = decode_scene(record.key, record.value, paper.TERMS)
             if isinstance(scene, Scene) and scene.draft in self.load.culprits:
                 self._bury(record, self.load.culprits[scene.draft])
                 continue
@@ -128,7 +125,7 @@ class PaperLog:
 
     def _learn_some(self) -> None:
         for record in self._take(topics.FEEDBACK):
-            said = decode_feedback(record.key, record.value, _TERMS)
+            said = decode_feedback(record.key, record.value, paper.TERMS)
             assert isinstance(said, Feedback)
             tuned = threshold.tune(self._rows.get(said.key, Sensitivity(key=said.key)), said, self.policy.gate)
             self._rows[said.key] = tuned.row

@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fake_scorer import FakeScorer
-
 from schemas import topics
 from schemas.feedback import Feedback
 from schemas.scene import Scene
@@ -36,7 +34,6 @@ from streams.topology import goes_to
 from tests.chaos import paper
 from tests.chaos.records import Ident, Log, Said
 
-_TERMS = FakeScorer().terms()
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -72,7 +69,7 @@ def _hand_out(
 ) -> None:
     """Give each key its inputs, and count what can be none as dead."""
     for record in log[topics.SCENES]:
-        scene = decode_scene(record.key, record.value, _TERMS)
+        scene = decode_scene(record.key, record.value, paper.TERMS)
         if isinstance(scene, Refusal):
             dead[_letter(topics.SCENES, record, scene.reason.value)] += 1
         elif scene.draft in culprits:
@@ -80,7 +77,7 @@ def _hand_out(
         else:
             keys[scene.key].scenes.append((record, scene))
     for record in log[topics.FEEDBACK]:
-        said = decode_feedback(record.key, record.value, _TERMS)
+        said = decode_feedback(record.key, record.value, paper.TERMS)
         if isinstance(said, Refusal):
             dead[_letter(topics.FEEDBACK, record, said.reason.value)] += 1
         else:

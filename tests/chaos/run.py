@@ -12,10 +12,11 @@ from pathlib import Path
 from streams.settings import Settings
 from streams.stages.policy import Gate
 from tests.broker.live import Pipeline
+from tests.chaos.acts import Scenery
 from tests.chaos.audience import Audience
 from tests.chaos.cluster import Cluster
 from tests.chaos.crew import Crew, Ended
-from tests.chaos.faults import Fault, Scenery
+from tests.chaos.faults import Fault
 from tests.chaos.judge import Findings, judge
 from tests.chaos.load import make_load
 from tests.chaos.records import DEAD, HOPS, READ
@@ -31,9 +32,9 @@ _MAY_STILL_COME_SECONDS = 1.0
 class Size:
     """How much is sent: scenes and how long that takes, users who wait for each answer."""
 
-    scenes: int = 2400
-    seconds: float = 12.0
-    patient_users: int = 24
+    scenes: int = 1600
+    seconds: float = 8.0
+    patient_users: int = 20
 
 
 @dataclass(frozen=True, slots=True)

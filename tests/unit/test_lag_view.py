@@ -93,6 +93,17 @@ def test_what_is_not_in_the_sum_is_said() -> None:
     assert "not caught up with, at these rates" in text
 
 
+def test_where_not_all_has_room_the_worst_is_shown() -> None:
+    fine = PARTITION.model_copy(update={"lag": 0, "verdict": Verdict(health="OK", evidence="caught up")})
+    many = [fine.model_copy(update={"partition": number}) for number in range(100)]
+    many[77] = PARTITION.model_copy(update={"partition": 77})
+    text = drawn(detail(SNAPSHOT, GROUP.model_copy(update={"partitions": tuple(many)}), 200, rows=5), 200)
+    assert "STALL" in text.splitlines()[5]
+    assert "… 95 more partitions, none worse" in text
+    groups = tuple(GROUP.model_copy(update={"group": f"g{number}"}) for number in range(40))
+    assert "… 36 more groups, none worse" in drawn(overview(SNAPSHOT.model_copy(update={"groups": groups}), 4), 200)
+
+
 def test_an_old_snapshot_says_that_it_is_old_and_why() -> None:
     stale = SNAPSHOT.model_copy(update={"error": "no Kafka answers"})
     text = drawn(overview(stale), 200)
