@@ -14,6 +14,7 @@ from schemas.scene import Scene
 from schemas.vector import Vector
 from streams.kafka.records import Outgoing, Received
 from streams.kafka.wire import encode
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
@@ -35,7 +36,7 @@ def test_only_scenes_with_texts_go_to_the_encoders_thread() -> None:
     scorer = FakeScorer()
     encoder, models = ModelThread("encoder", 8, 0.0), ModelThread("models", 8, 0.0)
     rows = TableRows("sensitivity")
-    desk = Desk(scorer, encoder, models, policy(), rows, str, "stamp", bury, 2**20)
+    desk = Desk(scorer, encoder, models, policy(), rows, str, "stamp", bury, 2**20, Placing(4))
     bare = scene(draft=None, embedding=Vector.pack(np.ones(DIMENSIONS, np.float32)), context=())
 
     async def read(*scenes: Scene) -> set[str]:
