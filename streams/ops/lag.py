@@ -14,7 +14,8 @@ from streams.ops.sums import summed, topics, unseen
 from streams.ops.words import records
 from streams.settings import OpsSettings
 
-_DIVIDING = frozenset({"PreparingRebalance", "CompletingRebalance"})
+# In any other state, of those that a client may not know yet too, partitions are on their way between members.
+_SETTLED = frozenset({"Stable", "Empty", "Dead"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _wait(found: Found, group: FoundGroup, slot: Slot) -> _Wait | None:
 def _reader(group: FoundGroup, slot: Slot) -> Reader:
     if slot in group.owners:
         return "member"
-    return "unknown" if group.state in _DIVIDING else "nobody"
+    return "nobody" if group.state in _SETTLED else "unknown"
 
 
 def _unknown(found: Found, group: FoundGroup, slot: Slot) -> PartitionLag:

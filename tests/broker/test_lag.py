@@ -275,7 +275,16 @@ def test_age_is_that_of_the_record_at_the_committed_offset(scenery: Scenery) -> 
         scenery.produce(topic, partition, 3, at - HOUR_MS)
         scenery.produce(topic, partition, 3, at)
     scenery.commit("aging", topic, {0: 3, 1: 3, 2: 6, 3: 0})
-    old, future, done, nothing = partitions(scenery, "aging", topic)
+    scenery.commit("elsewhere", topic, {0: 1, 1: 0, 2: 5})
+    snapshot = look(scenery.kafka)
+    old, future, done, nothing = of(snapshot, scenery.called("aging"), topic)
+    # Groups at other places of the same partitions, in the same look.
+    older, now_old, last = of(snapshot, scenery.called("elsewhere"), topic)
+    assert (older.lag, now_old.lag, last.lag) == (5, 6, 1)
+    assert older.age_seconds == pytest.approx(7200, abs=60)
+    assert older.age_method == "CreateTime of the record at offset 1"
+    assert now_old.age_seconds == pytest.approx(0, abs=60)
+    assert last.certainty == "exact"
     assert old.age_seconds == pytest.approx(3600, abs=60)
     assert old.age_method == "CreateTime of the record at offset 3"
     assert old.horizon_seconds == pytest.approx(7200, abs=60)

@@ -226,6 +226,17 @@ def test_the_floor_is_of_the_group_and_not_of_each_partition() -> None:
     assert one.verdict.evidence.startswith("20 of 20 partitions; scenes[0]: no member of the group reads it; 25 rec")
 
 
+@pytest.mark.parametrize(
+    ("state", "health"), [("Empty", "STOP"), ("PreparingRebalance", "UNKNOWN"), ("Unknown", "UNKNOWN")]
+)
+def test_a_group_that_divides_its_partitions_has_not_stopped(state: str, health: str) -> None:
+    history = History(OpsSettings())
+    for seconds in (0.0, 1.0):
+        look = found(0, Ends(0, 500, 500), seconds, record(0, 600), members=())
+        last = history.add(replace(look, groups=(replace(look.groups[0], state=state),)))
+    assert last.groups[0].verdict.health == health
+
+
 def test_what_is_gone_is_said_of_that_partition() -> None:
     one = partition(found(5, "the topic is gone"))
     assert (one.lag, one.latest, one.verdict.evidence) == (None, None, "the topic is gone")
