@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +12,14 @@ import typer
 
 from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
-from streams.logs import configure
+from streams.cli.times import when
+from streams.cli.wiring import load_settings
 from streams.ops.cluster import Cluster
 from streams.ops.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
 from streams.ops.words import records
-from streams.settings import Settings
 
 app = typer.Typer(help="Set where a consumer group goes on, safely.", no_args_is_help=True)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OURS = """\
 This is the pipeline's own group, and its rows do not go back with its offsets. Of what is read again,
 - turns that a row has seen are refused as duplicates and become dead letters (`scenestream dead list`);
@@ -39,7 +37,11 @@ Topics = Annotated[
 ]
 To = Annotated[
     str,
-    typer.Option("--to", metavar="WHERE", help="earliest, latest, an offset, 2026-03-01T12:00, or 90m (also s, h, d)."),
+    typer.Option(
+        "--to",
+        metavar="WHERE",
+        help="earliest, latest, an offset, 2026-03-01T12:00, or 90m for so long ago (s, m, h, d).",
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")]
 Folder = Annotated[Path, typer.Option("--backup-folder", metavar="DIR", help="Where what was before is written to.")]
@@ -73,8 +75,7 @@ def restore(
 
 
 def _run(planned: Callable[[Cluster], Plan], *, yes: bool, folder: Path) -> None:
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
+    settings = load_settings()
     with closing(Cluster(settings.kafka, settings.ops)) as cluster, cluster.answering():
         found = planned(cluster)
         _show(found)
@@ -109,13 +110,4 @@ def _target(text: str, now: datetime) -> Target:
         return "latest"
     if text.isdecimal():
         return int(text)
-    ago = re.fullmatch(r"(\d+)([smhd])", text)
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            "say earliest, latest, an offset, 2026-03-01T12:00 or 90m", param_hint="--to"
-        ) from error
-    return when if when.tzinfo is not None else when.astimezone()
+    return when(text, now, "--to", "earliest, latest, an offset, 2026-03-01T12:00 or 90m")

@@ -40,12 +40,7 @@ class Tail:
     """
 
     def __init__(
-        self,
-        kafka: KafkaSettings,
-        gate: Gate,
-        ops: OpsSettings,
-        salt: bytes,
-        clock: Callable[[], float] = time.time,
+        self, kafka: KafkaSettings, gate: Gate, ops: OpsSettings, salt: bytes, clock: Callable[[], float] = time.time
     ) -> None:
         self._kafka = kafka
         self._gate = gate

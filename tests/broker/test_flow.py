@@ -24,6 +24,8 @@ from schemas.feedback import Feedback
 from schemas.scene import Scene
 from streams.cli import dead
 from streams.cli.app import app
+from streams.kafka.topics_admin import TopicError
+from streams.ops.export import export
 from streams.ops.jobs import Jobs
 from streams.ops.letters import graveyard, redrive_group
 from streams.ops.replays import ReplayJob, ReplayOrder
@@ -90,6 +92,9 @@ def test_a_time_range_is_a_log_that_replays_to_the_same(pipeline: Pipeline, tmp_
     none_file = tmp_path / "none.jsonl"
     nothing = CliRunner().invoke(app, ["export", "--since", "2d", "--until", "1d", "--out", str(none_file)])
     assert (nothing.exit_code, nothing.output) == (1, f"{none_file}: 0 scenes, 0 feedback\n")
+    nowhere = pipeline.kafka.model_copy(update={"topic_prefix": "none."})
+    with pytest.raises(TopicError, match=r"no topic none\.scenes; `scenestream topics create` makes it"):
+        export(nowhere, OpsSettings(), before, datetime.now(UTC), none_file)
     backwards = CliRunner().invoke(app, ["export", "--since", "1d", "--until", "2d", "--out", str(out)])
     assert backwards.exit_code == 2
 
