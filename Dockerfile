@@ -17,12 +17,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     XDG_CACHE_HOME=/var/cache \
     SCENESTREAM_LOG_FORMAT=json \
-    SCENESTREAM_WEB__HOST=0.0.0.0
+    SCENESTREAM_WEB__HOST=0.0.0.0 \
+    SCENESTREAM_DASHBOARD__HOST=0.0.0.0
 RUN useradd --uid 10001 --create-home scenestream \
     && install --directory --owner scenestream /var/cache/scenestream
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /home/scenestream
-EXPOSE 6066
+EXPOSE 6066 8088
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["scenestream"]
 CMD ["worker"]

@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-recovery bench-resume models lock readme boards schemas clean
+.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-lag bench-recovery bench-resume models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench: $(VENV)/.ready-dev ## Measure (LOG=FILE for another log)
 bench-live: $(VENV)/.ready-bench ## Measure the worker on a real Kafka beside others (RUNS=5)
 	$(BIN)/scenestream models build
 	$(BIN)/python -m tests.benchmarks.live --runs $(or $(RUNS),5)
+
+bench-lag: $(VENV)/.ready-dev ## Measure what a look at 20 groups on 200 partitions costs
+	$(BIN)/python -m tests.benchmarks.lag
 
 bench-recovery: $(VENV)/.ready-dev ## Measure how long rows take to be restored (ROWS=1000000)
 	$(BIN)/scenestream models build

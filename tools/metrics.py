@@ -62,7 +62,7 @@ def _of_a_worker() -> Iterable[Metric]:
     metrics.committed([cast("Received", record)], [Outgoing("scenes.ready", b"", b"")], 0.0)
     metrics.asked("encoder", "encode", 1, [0.0], 0.0)
     metrics.buried("scenes", "resonance", "too_long")
-    standing = Standing("working", 0, {"rows": 1}, {"rows": 0}, 0, 0)
+    standing = Standing("working", 0, 1, 0, 0, 0)
     return text_string_to_metric_families(metrics.exposition(standing).decode())
 
 

@@ -17,6 +17,8 @@ from streams.ops.snapshot import GroupLag, Snapshot
 from streams.ops.watch import Watcher
 from streams.settings import Settings
 
+# What is redrawn has to fit: so many rows at least, with so many lines for what stands around them.
+_FEW, _AROUND = 3, 9
 _ALARMS = frozenset({"WARN", "STOP", "STALL", "REWIND"})
 
 Name = Annotated[str | None, typer.Argument(metavar="GROUP", help="A group's partitions; all groups without it.")]
@@ -94,12 +96,12 @@ def _print_each(watcher: Watcher, name: str | None) -> None:
 def _redraw(watcher: Watcher, name: str | None) -> None:
     terminal = console()
     seen = None
-    with Live(console=terminal, auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=terminal, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             newer = watcher.wait_newer(seen, 60.0)
             if newer is not None:
                 seen = newer
-                live.update(_drawn(newer, name, terminal.width), refresh=True)
+                live.update(_drawn(newer, name, terminal.width, max(_FEW, terminal.height - _AROUND)), refresh=True)
 
 
 def _found(snapshot: Snapshot, name: str | None) -> Snapshot:
@@ -123,9 +125,9 @@ def _group(snapshot: Snapshot, name: str) -> GroupLag | None:
     return next((one for one in snapshot.groups if one.group == name), None)
 
 
-def _drawn(snapshot: Snapshot, name: str | None, width: int) -> RenderableType:
+def _drawn(snapshot: Snapshot, name: str | None, width: int, rows: int | None = None) -> RenderableType:
     if name is None:
-        return overview(snapshot)
+        return overview(snapshot, rows)
     group = _group(snapshot, name)
     # It may go while it is watched.
-    return overview(_only(snapshot, name)) if group is None else detail(snapshot, group, width)
+    return overview(_only(snapshot, name)) if group is None else detail(snapshot, group, width, rows)

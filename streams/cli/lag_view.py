@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from streams.cli.terminal import clean
-from streams.ops.snapshot import Certainty, GroupLag, Health, PartitionLag, Snapshot
+from streams.ops.snapshot import WORST_FIRST, Certainty, GroupLag, Health, PartitionLag, Snapshot
 from streams.ops.words import duration, rate, records
 
+Judged = TypeVar("Judged", GroupLag, PartitionLag)
 _STYLES: dict[Health, str] = {
     "OK": "green",
     "UNKNOWN": "dim",
@@ -39,32 +41,37 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
-def overview(snapshot: Snapshot) -> RenderableType:
-    """Return a line a group, the worst ones' evidence beneath, and what the numbers are."""
+def overview(snapshot: Snapshot, rows: int | None = None) -> RenderableType:
+    """Return a line a group, the worst ones' evidence beneath, and what the numbers are; at most `rows` of each."""
     if not snapshot.groups:
         return Group(Text("no consumer groups"), _foot(snapshot, ()))
     lines = table("GROUP", "STATE", "MEMBERS", "LAG", *_MEASURES, "VERDICT")
-    for group in snapshot.groups:
-        lines.add_row(
-            clean(group.group),
+    shown = _worst(snapshot.groups, rows)
+    for group in shown:
+        row(
+            lines,
+            group.group,
             group.state,
             str(group.members),
             _lag(group.lag, group.certainty),
             *_measured(group),
             _verdict(group.verdict.health),
         )
-    return Group(lines, *_evidence(snapshot.groups), _foot(snapshot, snapshot.groups))
+    more = _more(len(snapshot.groups) - len(shown), "groups")
+    return Group(lines, *more, *_evidence(shown)[:rows], _foot(snapshot, snapshot.groups))
 
 
-def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
-    """Return a group's partitions, who reads them, and the group's sum."""
+def detail(snapshot: Snapshot, group: GroupLag, width: int, rows: int | None = None) -> RenderableType:
+    """Return a group's partitions, `rows` of them at most, who reads them, and the group's sum."""
     wide = width >= _WIDE
     place = _PLACE if width >= _MIDDLE else _SHORT_PLACE
     lines = table(*(("GROUP",) if wide else ()), *place, *_MEASURES, "VERDICT", *(_MEMBER if wide else ()))
-    for one in group.partitions:
-        lines.add_row(
-            *((clean(group.group),) if wide else ()),
-            clean(one.topic),
+    shown = _worst(group.partitions, rows)
+    for one in shown:
+        row(
+            lines,
+            *((group.group,) if wide else ()),
+            one.topic,
             str(one.partition),
             _number(one.committed),
             _number(one.latest),
@@ -74,9 +81,10 @@ def detail(snapshot: Snapshot, group: GroupLag, width: int) -> RenderableType:
             *(_member(one) if wide else ()),
         )
     parts: list[RenderableType] = [lines] if group.partitions else []
-    if not wide and group.members:
+    parts += _more(len(group.partitions) - len(shown), "partitions")
+    if not wide and group.members and rows is None:
         parts.append(_readers(group.partitions))
-    return Group(*parts, _summary(group), *_evidence([group]), *_notes(group), _foot(snapshot, [group]))
+    return Group(*parts, _summary(group), *_evidence([group], always=True), *_notes(group), _foot(snapshot, [group]))
 
 
 def table(*columns: str) -> Table:
@@ -89,14 +97,31 @@ def table(*columns: str) -> Table:
     return made
 
 
+def row(lines: Table, *cells: str | Text) -> None:
+    """Add a row; whatever names hold, it is neither obeyed by the terminal nor taken for markup."""
+    lines.add_row(*(Text(clean(cell)) if isinstance(cell, str) else cell for cell in cells))
+
+
+def _worst(of: Sequence[Judged], rows: int | None) -> Sequence[Judged]:
+    """Return the worst so many, in the order in which they came."""
+    if rows is None or len(of) <= rows:
+        return of
+    bad = sorted(of, key=lambda one: (WORST_FIRST.index(one.verdict.health), -(one.lag or 0)))[:rows]
+    return [one for one in of if one in bad]
+
+
+def _more(count: int, what: str) -> list[RenderableType]:
+    return [Text(f"… {count} more {what}, none worse", style="dim")] if count else []
+
+
 def _readers(partitions: Sequence[PartitionLag]) -> Table:
     lines = table(*_MEMBER, "READS")
     held: dict[tuple[str, str, str], list[str]] = {}
     for one in partitions:
         if one.member is not None:
-            held.setdefault(_member(one), []).append(f"{clean(one.topic)}[{one.partition}]")
+            held.setdefault(_member(one), []).append(f"{one.topic}[{one.partition}]")
     for member, reads in held.items():
-        lines.add_row(*member, ", ".join(reads))
+        row(lines, *member, ", ".join(reads))
     return lines
 
 
@@ -119,11 +144,11 @@ def _catch_up(seconds: float) -> str:
     return f"caught up with in {duration(seconds)}"
 
 
-def _evidence(groups: Iterable[GroupLag]) -> list[Text]:
+def _evidence(groups: Iterable[GroupLag], *, always: bool = False) -> list[Text]:
     return [
         Text.assemble(_verdict(group.verdict.health), f" {clean(group.group)}: {clean(group.verdict.evidence)}")
         for group in groups
-        if group.verdict.health != "OK"
+        if group.verdict.health != "OK" or (always and group.lag)
     ]
 
 
@@ -155,7 +180,7 @@ def _measured(one: GroupLag | PartitionLag) -> tuple[str, str, str, str]:
 
 
 def _member(one: PartitionLag) -> tuple[str, str, str]:
-    return clean(one.member or "-"), clean(one.host or "-"), clean(one.client or "-")
+    return one.member or "-", one.host or "-", one.client or "-"
 
 
 def _lag(lag: int | None, certainty: Certainty) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.lag_view import console, table
+from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
+from streams.cli.times import when
 from streams.logs import configure
 from streams.ops.cluster import Cluster
 from streams.ops.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
@@ -21,13 +21,16 @@ from streams.settings import Settings
 
 app = typer.Typer(help="Set where a consumer group goes on, safely.", no_args_is_help=True)
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OURS = """\
-This is the pipeline's own group, and its rows do not go back with its offsets. What is read again is not judged again:
+This is the pipeline's own group, and its rows do not go back with its offsets. Of what is read again,
 - turns that a row has seen are refused as duplicates and become dead letters (`scenestream dead list`);
-- ratings that were learnt are counted as repeated and change nothing;
-- scenes on their way to be healed are healed again, and are refused as above where they come back.
+- ratings that were learnt count as repeated and change nothing;
+- {healed}
 What is skipped is never judged. To judge a log anew, replay it under another group and topic prefix."""
+_HEALED = {
+    "exactly_once": "healed scenes are judged again: they may go out twice, and the ledger counts them twice.",
+    "at_least_once": "what a row has counted is passed over, healed scenes too.",
+}
 
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="A consumer group; `scenestream lag` lists them.")]
 Topics = Annotated[
@@ -75,7 +78,7 @@ def _run(planned: Callable[[Cluster], Plan], *, yes: bool, folder: Path) -> None
         found = planned(cluster)
         _show(found)
         if found.group == settings.kafka.group:
-            typer.echo(_OURS)
+            typer.echo(_OURS.format(healed=_HEALED[settings.kafka.guarantee]))
         if not yes:
             typer.echo("nothing was changed; --yes does it")
             return
@@ -89,8 +92,8 @@ def _show(found: Plan) -> None:
     shown = table("TOPIC", "PARTITION", "FROM", "TO", "SKIPPED", "REPEATED", "NOTE")
     for move in found.moves:
         before = "-" if move.before is None else str(move.before)
-        topic, number = clean(move.slot.topic), str(move.slot.partition)
-        shown.add_row(topic, number, before, str(move.after), str(move.skipped), str(move.repeated), move.note)
+        topic, number = move.slot.topic, str(move.slot.partition)
+        row(shown, topic, number, before, str(move.after), str(move.skipped), str(move.repeated), move.note)
     console().print(shown)
     skipped, repeated = (sum(getattr(move, name) for move in found.moves) for name in ("skipped", "repeated"))
     typer.echo(f"{clean(found.group)}: {records(skipped)} skipped, {records(repeated)} read again, at most")
@@ -105,13 +108,4 @@ def _target(text: str, now: datetime) -> Target:
         return "latest"
     if text.isdecimal():
         return int(text)
-    ago = re.fullmatch(r"(\d+)([smhd])", text)
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(
-            "say earliest, latest, an offset, 2026-03-01T12:00 or 90m", param_hint="--to"
-        ) from error
-    return when if when.tzinfo is not None else when.astimezone()
+    return when(text, now, "--to", "earliest, latest, an offset, 2026-03-01T12:00 or 90m")

@@ -36,7 +36,7 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path, con
     gate = cast("Mapping[str, Mapping[str, object]]", summary["settings"])["gate"]
     mode = str(gate["mode"])
     console.print(f"gate: [bold]{mode}[/bold], {_MODES[mode]}", soft_wrap=True)
-    if mode != "off":
+    if mode not in {"off", "observe"}:
         console.print(_promise(gate), soft_wrap=True)
     console.print(_outcomes(summary))
     if summary.get("controls"):

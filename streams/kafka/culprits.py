@@ -34,5 +34,5 @@ class CulpritsInARow:
             last = batch.culprits[-1]
             raise HandlerError(
                 f"{topic}: the last {in_a_row} records could not be prepared and none in between could, which is not "
-                f"the records' fault: {last.error!r}"
+                f"the records' fault: {type(last.error).__name__}"
             ) from last.error

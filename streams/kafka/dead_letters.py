@@ -25,6 +25,7 @@ REDRIVE_COUNT = "redrive.count"
 _DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
+_LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
 _REASONS = frozenset(reason.value for reason in DeadReason)
 
@@ -178,5 +179,6 @@ def _time(value: bytes | None, timestamp_ms: int) -> datetime:
     try:
         found = datetime.fromisoformat(_text(value))
     except ValueError:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+        # Any producer may write any timestamp.
+        return datetime.fromtimestamp(min(max(timestamp_ms, 0) / 1000, _LATEST_SECONDS), UTC)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -45,6 +45,11 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, (KafkaError, OSError)) and not _has(error, _FINAL)
 
 
+def is_refused(error: BaseException) -> bool:
+    """Return whether Kafka will not have us, as things are: to try again changes nothing."""
+    return _has(error, _REFUSALS)
+
+
 def is_unsendable(error: BaseException) -> bool:
     """Return whether Kafka will not have what was sent, however often it is sent."""
     return _has(error, _UNSENDABLE)

@@ -20,10 +20,9 @@ from confluent_kafka.admin._group import ConsumerGroupDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
-from schemas.topics import TOPICS, dead_topic
-from streams.kafka.clients import BrokerAway
+from schemas.topics import SENSITIVITY, TOPICS, dead_topic
 from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
-from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said
+from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said, unusable
 from streams.ops.oldest import OldestRecords
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
@@ -67,12 +66,11 @@ class Cluster:
             yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
-            away = broker_away(self._kafka, self._complaints, said(error))
             # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
             # for ever. A new client does find it.
             self._oldest.close()
             self._connect()
-            raise away from error
+            raise broker_away(self._kafka, self._complaints, said(error)) from error
 
     def close(self) -> None:
         """Let the clients go."""
@@ -82,7 +80,8 @@ class Cluster:
         """Return which groups there are; raises KafkaException."""
         listed = self.admin.list_consumer_groups(request_timeout=self._seconds).result(self._patience)
         if listed.errors:
-            raise listed.errors[0]
+            # Each is a KafkaError, which is no Exception: nobody would catch it.
+            raise KafkaException(listed.errors[0])
         return sorted(one.group_id for one in listed.valid)
 
     def groups(self, names: Iterable[str]) -> tuple[FoundGroup, ...]:
@@ -151,8 +150,7 @@ class Cluster:
             self.admin = AdminClient(client_options(self._kafka, self._complaints))
             self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
         except KafkaException as error:
-            # It is refused before it connects: a file that is not there, a key with another password.
-            raise BrokerAway(f"settings of Kafka cannot be used: {said(error)}; see SCENESTREAM_KAFKA__*") from error
+            raise unusable(self._kafka, error) from error
 
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()
@@ -174,6 +172,7 @@ class Cluster:
             ends=ends,
             oldest=oldest,
             retention=self._retentions({slot.topic for slot in slots if slot.topic in there}),
+            changelogs=frozenset({self._kafka.topic(SENSITIVITY)}),
         )
 
     def _group(

@@ -17,6 +17,7 @@ from confluent_kafka import KafkaException
 
 from schemas import topics
 from streams.kafka.records import Place
+from streams.kafka.topics_admin import TopicError
 from streams.ops.librdkafka import Complaints, broker_away
 from streams.ops.reading import ends_of, offsets_at, partitions_of, read_ranges, reader
 from streams.ops.seen import LARGEST_BYTES, Record, said_by
@@ -48,24 +49,27 @@ def export(
 
     `progress` hears the share that is read, 0..1, and returns whether to go on; told to stop, nothing is written.
     A record counts by its timestamp, a partition from its first record at or after `since` to the first at or after
-    `until`. Raises BrokerAway and RunDirError.
+    `until`. Raises BrokerAway, TopicError and RunDirError.
     """
     complaints = Complaints()
     consumer = reader(kafka, complaints)
     names = {kafka.topic(name): name for name in (topics.SCENES, topics.FEEDBACK)}
     try:
         places = partitions_of(consumer, names, ops.timeout_seconds)
+        if not places:
+            raise TopicError(f"no topic {kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
+        # The ends first: what comes later may come after `until`.
+        ends = {place: ends_of(consumer, place, ops.timeout_seconds)[1] for place in places}
         starts = offsets_at(consumer, places, since.timestamp(), ops.timeout_seconds)
         stops = offsets_at(consumer, places, until.timestamp(), ops.timeout_seconds)
         ranges: dict[Place, tuple[int, int]] = {}
-        for place in places:
-            _, end = ends_of(consumer, place, ops.timeout_seconds)
+        for place, end in ends.items():
             start, stop = starts.get(place), stops.get(place)
             ranges[place] = (end if start is None else start, end if stop is None else stop)
         total = sum(max(0, stop - start) for start, stop in ranges.values())
         with ExitStack() as files, told_where(out):
             spool = _Spool(files)
-            for number, record in enumerate(read_ranges(consumer, ranges, names)):
+            for number, record in enumerate(read_ranges(consumer, ranges, names, ops.timeout_seconds)):
                 if record is not None:
                     spool.take(record)
                 elif not progress(min(1.0, number / total) if total else 1.0):

@@ -101,6 +101,8 @@ class Found:
     ends: Mapping[Slot, Ends | str]
     oldest: Mapping[Point, Oldest]
     retention: Mapping[str, Retention | str]
+    # Topics that are read without commits, from the beginning and by position: changelogs of tables.
+    changelogs: frozenset[str] = frozenset()
 
 
 def start_of(slot: Slot, committed: int, ends: Ends) -> Point:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from streams.kafka.clients import BrokerAway
+from streams.kafka.topics_admin import TopicError
 from streams.ops.export import export
 from streams.ops.replays import JobState, ReplayJob, ReplayOrder
 from streams.ops.shelf import OrderError, Shelf
@@ -134,7 +135,7 @@ class Jobs:
             self._update(name, state="running" if order.log else "exporting", started_at=datetime.now(UTC))
             try:
                 state, error = self._replay(name, order)
-            except (OrderError, BrokerAway, RunDirError, OSError) as failed:
+            except (OrderError, BrokerAway, TopicError, RunDirError, OSError) as failed:
                 state, error = "failed", str(failed)
             except Exception as failed:  # noqa: BLE001 - the next in line must have its turn
                 _log.exception("replay_failed", job=name)

@@ -14,7 +14,8 @@ from streams.ops.sums import summed, topics, unseen
 from streams.ops.words import records
 from streams.settings import OpsSettings
 
-_DIVIDING = frozenset({"PreparingRebalance", "CompletingRebalance"})
+# In any other state, of those that a client may not know yet too, partitions are on their way between members.
+_SETTLED = frozenset({"Stable", "Empty", "Dead"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class History:
         for slot in group.slots:
             wait = waits.get(slot)
             if wait is None:
-                partitions.append(_unknown(group, slot, found.ends[slot]))
+                partitions.append(_unknown(found, group, slot))
                 continue
             seen = self._seen.get((group.name, slot), deque())
             if seen and wait.ends.latest < seen[-1].latest:
@@ -142,20 +143,13 @@ def _wait(found: Found, group: FoundGroup, slot: Slot) -> _Wait | None:
 def _reader(group: FoundGroup, slot: Slot) -> Reader:
     if slot in group.owners:
         return "member"
-    return "unknown" if group.state in _DIVIDING else "nobody"
+    return "nobody" if group.state in _SETTLED else "unknown"
 
 
-def _unknown(group: FoundGroup, slot: Slot, ends: Ends | str) -> PartitionLag:
-    committed = group.committed.get(slot)
+def _unknown(found: Found, group: FoundGroup, slot: Slot) -> PartitionLag:
+    committed, ends = group.committed.get(slot), found.ends[slot]
     known = ends if isinstance(ends, Ends) else None
-    if known is None:
-        why, holds = str(ends), True
-    elif committed is None:
-        holds = known.latest > known.earliest
-        why = f"no commit yet{f'; {records(known.latest - known.earliest)} are there at most' if holds else ''}"
-    else:
-        holds = True
-        why = f"committed {committed} lies beyond the end {known.high}: a topic made anew, or cut off"
+    why, matters = _why(slot, committed, ends, found.changelogs)
     member = group.owners.get(slot)
     return PartitionLag(
         topic=slot.topic,
@@ -175,7 +169,7 @@ def _unknown(group: FoundGroup, slot: Slot, ends: Ends | str) -> PartitionLag:
         lost=0,
         member=None if member is None else member.name,
         host=None if member is None else member.host,
-        verdict=judge(Case((), _reader(group, slot), why=why, holds_records=holds), _NO_FLOORS),
+        verdict=judge(Case((), _reader(group, slot), why=why, matters=matters), _NO_FLOORS),
         client=None if member is None else member.client,
         horizon_method=f"not known: {why}",
         open_records=0 if known is None else known.high - known.latest,
@@ -183,3 +177,16 @@ def _unknown(group: FoundGroup, slot: Slot, ends: Ends | str) -> PartitionLag:
 
 
 _NO_FLOORS = Floors(messages=1, age_seconds=0.0, old_seconds=math.inf, settle_seconds=0.0)
+
+
+def _why(slot: Slot, committed: int | None, ends: Ends | str, changelogs: frozenset[str]) -> tuple[str, bool]:
+    """Return why a lag is not known, and whether that matters."""
+    if isinstance(ends, str):
+        return ends, True
+    if committed is not None:
+        return f"committed {committed} lies beyond the end {ends.high}: a topic made anew, or cut off", True
+    if slot.topic in changelogs:
+        return "a changelog of rows: it is read without commits", False
+    if ends.latest == ends.earliest:
+        return "no commit yet, and nothing is there to read", False
+    return f"no commit yet; {records(ends.latest - ends.earliest)} are there at most", True

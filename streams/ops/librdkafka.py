@@ -47,6 +47,13 @@ def broker_away(kafka: KafkaSettings, complaints: Complaints, error: object) -> 
     return away(kafka, complaints.last or error)
 
 
+def unusable(kafka: KafkaSettings, error: KafkaException) -> BrokerAway:
+    """Return what is raised where a client refuses its settings: a file that is not there, a key's wrong password."""
+    files = [str(file) for file in (kafka.ssl_ca_file, kafka.ssl_cert_file, kafka.ssl_key_file) if file is not None]
+    named = f" (files: {', '.join(files)})" if files else ""
+    return BrokerAway(f"settings of Kafka cannot be used: {said(error)}{named}; see SCENESTREAM_KAFKA__*")
+
+
 def said(error: BaseException) -> str:
     """Return what Kafka said, without the client's own way of writing it."""
     inner = error.args[0] if error.args else error

@@ -26,8 +26,10 @@ from streams.settings import KafkaSettings, OpsSettings
 
 _CLOCKS: dict[int, Clock] = {TIMESTAMP_CREATE_TIME: "CreateTime", TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime"}
 _POLL_SECONDS = 0.02
-# Few at once: what is behind a partition's first record is dropped before it becomes a message.
-_MESSAGES = 50
+# Few at once: what is behind the records that are looked for is dropped before it becomes a message.
+_MESSAGES = 100
+# So many records of a partition are read on for groups that are further; those who are further still take turns.
+_AHEAD = 200
 _OPTIONS: Mapping[str, str | float] = {
     # It is never joined: partitions are assigned by hand and nothing is committed.
     "group.id": "scenestream-ops",
@@ -55,13 +57,12 @@ class OldestRecords:
         asked = set(wanted)
         self._known = {point: one for point, one in self._known.items() if point in asked and _holds(point, one, ends)}
         deadline = time.monotonic() + self._budget_seconds
-        # A partition can be read from one place at a time; groups that are elsewhere in it take turns.
+        # The place that is furthest behind comes last, for it is read first.
         waiting: dict[Slot, list[Point]] = {}
         for point in sorted(asked - self._known.keys(), reverse=True):
             waiting.setdefault(Slot(point.topic, point.partition), []).append(point)
         while waiting and time.monotonic() < deadline:
-            found = self._fetch({slot: points.pop() for slot, points in waiting.items()}, deadline)
-            self._known |= found
+            self._known |= self._fetch(waiting, deadline)
             waiting = {slot: points for slot, points in waiting.items() if points}
         return {point: one for point, one in self._known.items() if point in asked}
 
@@ -69,18 +70,26 @@ class OldestRecords:
         """Let the consumer go."""
         self._consumer.close()
 
-    def _fetch(self, places: Mapping[Slot, Point], deadline: float) -> dict[Point, Oldest]:
-        left = dict(places)
+    def _fetch(self, waiting: Mapping[Slot, list[Point]], deadline: float) -> dict[Point, Oldest]:
+        """Read each partition from its first place on; take what was found out of `waiting`."""
+        left = dict.fromkeys(waiting, _AHEAD)
         found: dict[Point, Oldest] = {}
         try:
-            self._consumer.assign([TopicPartition(*point) for point in left.values()])
+            self._consumer.assign([TopicPartition(*points[-1]) for points in waiting.values()])
             while left and time.monotonic() < deadline:
                 done = []
                 for message in self._consumer.consume(_MESSAGES, _POLL_SECONDS):
-                    point = left.pop(_slot(message), None)
-                    if point is not None:
-                        found[point] = _seen(message)
-                        done.append(TopicPartition(point.topic, point.partition))
+                    slot = _slot(message)
+                    if slot not in left:
+                        continue
+                    one, points = _seen(message), waiting[slot]
+                    # A record is the first for all places up to it; the end, or an error, is it for all that are left.
+                    while points and (one.offset is None or points[-1].offset <= one.offset):
+                        found[points.pop()] = one
+                    left[slot] -= 1
+                    if not points or not left[slot]:
+                        del left[slot]
+                        done.append(TopicPartition(*slot))
                 if done:
                     self._consumer.incremental_unassign(done)
             self._consumer.unassign()

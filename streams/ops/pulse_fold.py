@@ -29,6 +29,7 @@ UNITS = 10_000
 OTHER_REASON = "other"
 _SEGMENTS = 6
 _HEAVY_COUNTERS = 32
+_LONGEST_KEY = 2048
 _KNOWN_RULES = frozenset({*(rule.name for rule in RULES), "ledger.drafts", "ledger.healed"})
 
 
@@ -132,7 +133,7 @@ class PulseFold:
             seconds = self.bounds.window_seconds / _SEGMENTS
             keys = self.heavy[record.partition] = HeavyKeys(seconds, _SEGMENTS, _HEAVY_COUNTERS, self.now)
         if keys is not None and record.key is not None:
-            keys.add(record.key.decode("utf-8", "replace"), record.at)
+            keys.add(record.key[:_LONGEST_KEY].decode("utf-8", "replace"), record.at)
 
     def _decision(self, decision: Decision, at: float | None) -> None:
         verdict = decision.verdict

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.records import Place
 from streams.ops.librdkafka import Complaints, client_options
@@ -14,6 +15,7 @@ from streams.settings import KafkaSettings
 
 _MESSAGES = 500
 _POLL_SECONDS = 0.2
+_NO_CALENDAR_MS = 253_402_300_800_000
 
 
 def reader(kafka: KafkaSettings, complaints: Complaints, **more: str | float) -> Consumer:
@@ -67,7 +69,8 @@ def record_of(message: Message, names: Mapping[str, str]) -> Record:
         topic=names.get(topic, topic),
         partition=message.partition() or 0,
         offset=message.offset() or 0,
-        at=milliseconds / 1000 if milliseconds > 0 else None,
+        # Clients that know no time write -1, and any client may write one that no calendar has.
+        at=milliseconds / 1000 if 0 < milliseconds < _NO_CALENDAR_MS else None,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
         headers=tuple((name, _bytes(value) or b"") for name, value in items),
@@ -81,27 +84,37 @@ def at_end(message: Message) -> bool:
 
 
 def read_ranges(
-    consumer: Consumer, ranges: Mapping[Place, tuple[int, int]], names: Mapping[str, str]
+    consumer: Consumer, ranges: Mapping[Place, tuple[int, int]], names: Mapping[str, str], timeout_seconds: float
 ) -> Iterator[Record | None]:
     """Yield the records of each partition from its first offset to before its second, and None after each poll.
 
     The last offsets of a range may be markers, which are never delivered: what comes behind them ends it, or its end.
+    Where nothing comes for so long, Kafka is asked whether it is there: KafkaException where it is not.
     """
     ends = {place: end for place, (start, end) in ranges.items() if start < end}
     if not ends:
         return
     consumer.assign([TopicPartition(*place, ranges[place][0]) for place in ends])
     try:
+        heard = time.monotonic()
         while ends:
             done = []
-            for message in consumer.consume(_MESSAGES, _POLL_SECONDS):
+            messages = consumer.consume(_MESSAGES, _POLL_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > timeout_seconds:
+                consumer.list_topics(next(iter(ends)).topic, timeout=timeout_seconds)
+                heard = time.monotonic()
+            for message in messages:
                 place = Place(message.topic() or "", message.partition() or 0)
                 if place not in ends:
                     continue
                 if at_end(message) or (message.error() is None and (message.offset() or 0) >= ends[place]):
                     del ends[place]
                     done.append(TopicPartition(*place))
-                elif message.error() is None:
+                elif message.error() is not None:
+                    raise KafkaException(message.error())
+                else:
                     yield record_of(message, names)
             if done:
                 consumer.incremental_unassign(done)

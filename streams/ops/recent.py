@@ -48,7 +48,7 @@ class Recent:
         if len(record.value or b"") > LARGEST_BYTES:
             record = replace(record, value=None)
         key = key_bytes.decode("utf-8", "replace")
-        size = len(record.value or b"") + sum(len(value) for _, value in record.headers) + _OVERHEAD_BYTES
+        size = len(key) + len(record.value or b"") + sum(len(value) for _, value in record.headers) + _OVERHEAD_BYTES
         kept = _Kept(record, dialogue_id(record, said), key, size)
         self._kept.append(kept)
         self._keys.setdefault(key, deque()).append(kept)

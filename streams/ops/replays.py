@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
 
 from schemas.base import Frozen
 
@@ -14,9 +16,9 @@ class ReplayOrder(Frozen):
     """What to replay: a log of an allowed folder, by its name there, or the scenes of a time range; never both."""
 
     log: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
 
 
 class ReplayJob(Frozen):

@@ -62,8 +62,8 @@ class Case:
     catch_up_seconds: float | None = None
     horizon_seconds: float | None = None
     why: str = ""
-    # Whether there is anything that a group without a commit could read.
-    holds_records: bool = True
+    # Whether there may be anything that a group without a commit should have read.
+    matters: bool = True
 
     @property
     def span(self) -> float:
@@ -89,8 +89,8 @@ def worst(verdicts: Sequence[Health]) -> Health:
     return min(verdicts, key=WORST_FIRST.index, default="OK")
 
 
-def _nothing_there(case: Case, _: Floors) -> bool:
-    return not case.looks and not case.holds_records
+def _does_not_matter(case: Case, _: Floors) -> bool:
+    return not case.looks and not case.matters
 
 
 def _unknown(case: Case, _: Floors) -> bool:
@@ -222,7 +222,7 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("OK", _nothing_there, lambda case, _: f"{case.why}, and nothing is there to read"),
+    Rule("OK", _does_not_matter, lambda case, _: case.why),
     Rule("UNKNOWN", _unknown, lambda case, _: case.why),
     Rule("OK", _caught_up, lambda _, __: "caught up"),
     Rule("OK", _quiet, _say_quiet),

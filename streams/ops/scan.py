@@ -96,7 +96,7 @@ class _Search:
         while left and self.ended_early is None:
             ranges = {place: (max(ends[place][0], end - _CHUNK), end) for place, end in left.items()}
             piece: list[Record] = []
-            for record in read_ranges(self._consumer, ranges, self._names):
+            for record in read_ranges(self._consumer, ranges, self._names, self._timeout):
                 if time.monotonic() > self._deadline:
                     self.ended_early = "time is up"
                     break

@@ -82,7 +82,7 @@ class GroupLag(Seen):
     partitions: tuple[PartitionLag, ...]
     # What could not be looked at, and why; such a group has no partitions.
     error: str | None = None
-    # Partitions whose lag is not known, and so not in the sum.
+    # Partitions whose lag is not known and so not in the sum, where there may be something to read.
     unknown: int = 0
     lost: int = 0
     # The least of the partitions'.

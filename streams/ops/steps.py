@@ -21,6 +21,7 @@ from streams.stages.policy import Gate
 
 _RANKS: dict[Kind, int] = {"scene": 0, "decision": 1, "dead letter": 2, "feedback": 3, "row": 4}
 _AFTER_ALL_ATTEMPTS = 99
+_LARGEST_TURN = 2**31
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -183,8 +184,8 @@ def _of_death(record: Record, *, texts: bool) -> DialogueStep:
         scene_id=str(said.get("scene_id") or wire.header(letter.headers, "ce_subject") or f"{dialogue}:{turn}"),
         dialogue_id=dialogue if isinstance(dialogue, str) else key,
         user_id=user if isinstance(user, str) else None,
-        turn=turn if isinstance(turn, int) else None,
-        attempt=attempt if isinstance(attempt, int) else None,
+        turn=_small(turn),
+        attempt=_small(attempt),
         stage=letter.failure.stage,
         topic=None,
         partition=None,
@@ -193,6 +194,10 @@ def _of_death(record: Record, *, texts: bool) -> DialogueStep:
         rule=letter.failure.exception,
         reason=show_message(letter.failure, texts=texts),
     )
+
+
+def _small(value: object) -> int | None:
+    return value if isinstance(value, int) and 0 <= value <= _LARGEST_TURN else None
 
 
 def _ledger(row: Sensitivity, gate: Gate) -> LedgerView:

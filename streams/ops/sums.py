@@ -28,7 +28,7 @@ def summed(group: FoundGroup, partitions: Sequence[PartitionLag]) -> GroupLag:
         catch_up_seconds=_slowest(partitions),
         verdict=_verdict(partitions),
         partitions=tuple(partitions),
-        unknown=len(partitions) - len(lags),
+        unknown=sum(one.lag is None and one.verdict.health != "OK" for one in partitions),
         lost=sum(one.lost for one in partitions),
         horizon_seconds=min(horizons, default=None),
     )

@@ -19,7 +19,7 @@ from streams.ops.pulse_fold import Bounds, PulseFold
 from streams.ops.pulse_view import view
 from streams.ops.reading import at_end, ends_of, offsets_at, partitions_of, reader, record_of
 from streams.ops.recent import Recent, follow
-from streams.ops.seen import FOLLOWED, read
+from streams.ops.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
 
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 _MESSAGES = 500
 _POLL_SECONDS = 0.2
 _CHECK_SECONDS = 2.0
-_REFRESH_SECONDS = 30.0
+_REFRESH_SECONDS = 10.0
 _BUCKETS = 180
 # Rows of users who said nothing lately are worth a look: so many records before the window, of each partition.
 _ROWS_BEFORE = 5000
@@ -40,12 +40,7 @@ class Tail:
     """
 
     def __init__(
-        self,
-        kafka: KafkaSettings,
-        gate: Gate,
-        ops: OpsSettings,
-        salt: bytes,
-        clock: Callable[[], float] = time.time,
+        self, kafka: KafkaSettings, gate: Gate, ops: OpsSettings, salt: bytes, clock: Callable[[], float] = time.time
     ) -> None:
         self._kafka = kafka
         self._gate = gate
@@ -66,6 +61,8 @@ class Tail:
         self._read_at: float | None = None
         self._last_at: float | None = None
         self._error: str | None = None
+        # What a partition cannot be read for, such as a permission.
+        self._refused: dict[Place, str] = {}
         self._failing_since: float | None = None
 
     def start(self) -> None:
@@ -114,7 +111,7 @@ class Tail:
                 caught_up=caught_up and self._error is None,
                 partitions=len(self._ends),
                 records=self._records,
-                error=self._error,
+                error=self._error or self._refusal(),
                 failing_since=_time(self._failing_since),
             )
 
@@ -157,11 +154,12 @@ class Tail:
         return True
 
     def _assign(self, consumer: Consumer, new: Sequence[Place], timeout: float) -> None:
+        # The ends first: what comes after them is read, also where no record was young enough when that was asked.
+        marks = {place: ends_of(consumer, place, timeout) for place in new}
         starts = offsets_at(consumer, new, self._clock() - self._ops.pulse_minutes * 60, timeout)
         assigned: dict[Place, int] = {}
         ends: dict[Place, int] = {}
-        for place in new:
-            first, end = ends_of(consumer, place, timeout)
+        for place, (first, end) in marks.items():
             found = starts.get(place)
             start = end if found is None else found
             if self._names[place.topic] == topics.SENSITIVITY:
@@ -201,17 +199,36 @@ class Tail:
             for message in messages:
                 place = Place(message.topic() or "", message.partition() or 0)
                 offset = message.offset() or 0
+                fault = message.error()
+                if fault is None or at_end(message):
+                    self._refused.pop(place, None)
+                else:
+                    self._refused[place] = fault.str()
                 if at_end(message):
                     # Markers are never delivered: only this tells that nothing is left behind them.
                     self._positions[place] = max(self._positions.get(place, 0), offset)
-                elif message.error() is None:
+                elif fault is None:
                     record = record_of(message, self._names)
-                    said = read(record)
+                    said = self._read(record)
                     self._fold.take(record, said)
                     self._recent.take(record, said)
                     self._records += 1
                     self._positions[place] = offset + 1
                     self._last_at = self._last_at if record.at is None else record.at
+
+    def _read(self, record: Record) -> Said | None:
+        try:
+            return read(record)
+        except Exception:  # noqa: BLE001 - one record must not blind the dashboard for as long as the window is
+            _log.exception("record_not_read", topic=record.topic, partition=record.partition, offset=record.offset)
+            return None
+
+    def _refusal(self) -> str | None:
+        if not self._refused:
+            return None
+        place = min(self._refused)
+        others = f", and {len(self._refused) - 1} more" if len(self._refused) > 1 else ""
+        return f"{place.topic}, partition {place.partition}, cannot be read{others}: {self._refused[place]}"
 
     def _fail(self, error: str) -> None:
         with self._lock:

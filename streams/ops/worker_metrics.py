@@ -34,12 +34,12 @@ _SHA_DIGITS = 12
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a worker stands at the moment of a scrape; partitions and open records by the group that works on them."""
+    """How a worker stands at the moment of a scrape."""
 
     state: State
     rows: int
-    partitions: Mapping[str, int]
-    open_records: Mapping[str, int]
+    partitions: int
+    open_records: int
     paused: int
     stalled: int
 
@@ -161,8 +161,8 @@ class WorkerMetrics(Meter):
         states: dict[Labels, float] = {(state,): float(state == now.state) for state in get_args(State)}
         models: dict[Labels, float] = {(name, sha[:_SHA_DIGITS]): 1.0 for name, sha in self._models.items()}
         yield gauge("scenestream_worker_state", "1 for the state that the worker is in.", ("state",), states)
-        yield gauge("scenestream_partitions", "Partition numbers owned.", ("work",), _by(now.partitions))
-        yield gauge("scenestream_open_records", "Records taken and not committed.", ("work",), _by(now.open_records))
+        yield gauge("scenestream_partitions", "Partition numbers owned.", (), {(): now.partitions})
+        yield gauge("scenestream_open_records", "Records taken and not committed.", (), {(): now.open_records})
         yield gauge("scenestream_paused_partitions", "Not fetched until there is room.", (), {(): now.paused})
         yield gauge("scenestream_stalled", "Places without progress, for which /livez fails.", (), {(): now.stalled})
         yield gauge("scenestream_rows", "Sensitivity rows held in memory.", (), {(): now.rows})
@@ -187,7 +187,3 @@ class _Families(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return them."""
         return self._families
-
-
-def _by(values: Mapping[str, int]) -> dict[Labels, float]:
-    return {(name,): float(value) for name, value in values.items()}

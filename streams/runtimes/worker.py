@@ -25,6 +25,7 @@ from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.worker_metrics import WorkerMetrics
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
@@ -111,6 +112,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         stamp=models_stamp(models),
         bury=_undertaker(kafka.group, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
+        placing=Placing(kafka.partitions),
         meter=metrics,
     )
     groups = Groups(

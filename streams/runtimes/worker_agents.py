@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -182,7 +183,9 @@ class Threshold(Handler["Feedback | Refusal"]):
             desk.meter.tuned(tuned.outcome)
             kept.echo(tuned.row, Note(record, feedback.scene_id, self.stage, 0, datetime.now(UTC), tuned.outcome))
             if tuned.outcome == "unknown":
-                yield desk.bury(record, self.stage, admit.unknown_scene(feedback))
+                unknown = admit.unknown_scene(feedback)
+                doubted = replace(unknown, what=unknown.what + desk.placing.doubt(record))
+                yield desk.bury(record, self.stage, doubted)
 
     def bury(self, record: Received, error: Exception) -> Outgoing:
         """Return the dead letter for feedback that cannot be read."""

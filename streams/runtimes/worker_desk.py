@@ -13,6 +13,7 @@ from schemas.scene import Scene
 from streams.kafka import wire
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.records import Headers, Outgoing, Received
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.scoring.port import Encoded, Scorer
@@ -39,6 +40,8 @@ class Desk:
     bury: Bury
     # A larger scene would not be taken by the topics it goes on to.
     largest_bytes: int
+    # Doubts whether feedback is where its scene is.
+    placing: Placing
     meter: Meter = UNMETERED
 
     async def read_scenes(self, records: Sequence[Received]) -> list[Encoded | Refusal]:

@@ -8,13 +8,18 @@ import logging
 import os
 import sys
 import threading
+import traceback
 from typing import NoReturn
 
 import faust
 import structlog
 import uvloop
+from aiokafka.errors import KafkaError
 
+from streams.kafka.beginning import RestoreError
 from streams.kafka.groups import AssignmentError
+from streams.kafka.patience import is_refused
+from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
 from streams.runtimes.worker import Live, build
@@ -28,6 +33,8 @@ _log = structlog.get_logger(__name__)
 # Exit codes beside 0: what a person must put right, a batch that failed, a drain that took too long, models that hung,
 # and no progress.
 WRONG, FAILED, OVERDUE, HUNG, STALLED = 2, 3, 4, 5, 6
+# Errors whose message is of Kafka or of ours.
+_OUR_WORDS = (KafkaError, OSError, HandlerError, Hung, Stalled, RestoreError)
 _OBJECTS_A_COLLECTION = 50_000
 
 
@@ -98,21 +105,28 @@ def fail(error: BaseException) -> None:
 
     What was sent and not committed is aborted when the next owner of the partition begins, or by its timeout.
     """
-    if isinstance(error, (TopicError, AssignmentError, RowError)):
+    code = code_of(error)
+    if code == WRONG:
         sys.stderr.write(f"scenestream: {error}\n")
-        _end(WRONG)
-    _log.critical("worker_fails", error=repr(error), exc_info=error)
-    _end(_code(error))
+    else:
+        # What a stage raised may quote a scene, and users' words are not for logs; the suspects' topic has it.
+        told = repr(error) if isinstance(error, _OUR_WORDS) else type(error).__name__
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        _log.critical("worker_fails", error=told, exit_code=code, frames=frames)
+    _end(code)
 
 
-def _code(error: BaseException) -> int:
+def code_of(error: BaseException) -> int:
+    """Return the exit code that says what ended the process."""
     match error:
+        case TopicError() | AssignmentError() | RowError():
+            return WRONG
         case Hung():
             return HUNG
         case Stalled():
             return STALLED
         case _:
-            return FAILED
+            return WRONG if is_refused(error) else FAILED
 
 
 def _overdue(seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -51,16 +50,11 @@ def add_pages(live: Live, web: WebSettings) -> None:
 def standing(live: Live, stalled_seconds: float) -> Standing:
     """Return how the worker stands."""
     groups = live.groups
-    partitions: Counter[str] = Counter()
-    open_records: Counter[str] = Counter()
-    for runner in groups.runners:
-        partitions[runner.group.name] += 1
-        open_records[runner.group.name] += runner.open_records
     return Standing(
         state=_state(live),
         rows=len(live.rows),
-        partitions=partitions,
-        open_records=open_records,
+        partitions=len({runner.number for runner in groups.runners}),
+        open_records=sum(runner.open_records for runner in groups.runners),
         paused=len(groups.full()),
         stalled=len(live.watchdog.stalled(stalled_seconds)),
     )

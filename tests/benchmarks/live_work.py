@@ -12,6 +12,7 @@ from schemas import topics
 from streams.cli.wiring import open_scorer
 from streams.kafka.records import Handler, Outgoing, Received
 from streams.kafka.wire import models_stamp
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
@@ -64,6 +65,7 @@ def work_of(settings: Settings) -> Work:
         stamp=models_stamp(scorer.describe()),
         bury=_refuse,
         largest_bytes=kafka.topics.max_message_bytes,
+        placing=Placing(4),
     )
     handlers: tuple[Handler[Any], ...] = (Resonance(desk), regenerator(desk), bridger(desk))
     return Work({one.topic: one for one in handlers}, rows)

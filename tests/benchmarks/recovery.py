@@ -124,6 +124,7 @@ class Watched:
     asked: int = 0
     slowest_seconds: float = 0.0
     joined_bytes: int = 0
+    joined_cpu_seconds: float = 0.0
     said: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -140,7 +141,7 @@ def watch(process: subprocess.Popen[bytes], port: int, log: Path) -> Watched:
             seen.slowest_seconds = max(seen.slowest_seconds, time.monotonic() - asked)
             status, body = ask(port, "/readyz")
             if body.get("group_joined") and not seen.joined_bytes:
-                seen.joined_bytes = memory(process.pid, "VmRSS")
+                seen.joined_bytes, seen.joined_cpu_seconds = memory(process.pid, "VmRSS"), cpu_seconds(process.pid)
             if body and (not seen.said or body.get("restoring") != seen.said[-1].get("restoring")):
                 seen.said.append(body)
             if status == 200:
@@ -162,6 +163,11 @@ def ask(port: int, path: str) -> tuple[int, dict[str, Any]]:
 def memory(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def go_on(pipeline: Pipeline, count: int, known: list[Sensitivity]) -> int:
@@ -202,6 +208,7 @@ async def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> 
         seen = await asyncio.to_thread(watch, process, port, log)
         whole = time.monotonic() - began
         peak, now = memory(process.pid, "VmHWM"), memory(process.pid, "VmRSS")
+        cpu = cpu_seconds(process.pid) - seen.joined_cpu_seconds
         held = ask(port, "/readyz?verbose")[1]["rows"]
         on = await go_on(pipeline, count, known)
     finally:
@@ -212,6 +219,7 @@ async def measure(count: int, partitions: int, bootstrap: str, folder: Path) -> 
     seconds = restored[0]["seconds"]
     rate, bytes_a_row = held / max(seconds, 1e-3), (now - seen.joined_bytes) / max(held, 1)
     print(f"restored           {held:,} rows in {seconds:.1f} s ({rate:,.0f} rows/s); target {TARGET_SECONDS:.0f} s")
+    print(f"                   {cpu:.1f} s of a processor, /livez and all")
     print(f"start to ready     {whole:.1f} s, models and all")
     print(f"memory             {peak / 1e6:,.0f} MB at the peak; target {TARGET_BYTES / 1e6:,.0f} MB")
     print(f"                   {seen.joined_bytes / 1e6:,.0f} MB before, {bytes_a_row:,.0f} bytes for each row")

@@ -171,10 +171,10 @@ async def silences(
 async def compare(options: argparse.Namespace, bootstrap: str, folder: Path) -> bool:
     print(f"{'fault':<16}{'models':<8}{'runs':>5}{'p50 s':>8}{'max s':>8}{'target':>8}", flush=True)
     met = True
-    kinds: list[tuple[str, Sequence[str] | None, int]] = [("none", None, options.runs)]
-    if options.real:
-        kinds.append(("real", REAL, options.real))
+    kinds: list[tuple[str, Sequence[str] | None, int]] = [("none", None, options.runs), ("real", REAL, options.real)]
     for models, command, runs in kinds:
+        if not runs:
+            continue
         for name in options.fault:
             found = await silences(name, bootstrap, folder, runs, command, options.guarantee)
             target = FAULTS[name][2]

@@ -86,10 +86,12 @@ class WorkerProcess:
         except OSError:
             return 0, {}
 
-    async def until_ready(self, wanted: int = 200, *, may_end: bool = False) -> float:
+    async def until_ready(
+        self, wanted: int = 200, *, within_seconds: float = _READY_WITHIN_SECONDS, may_end: bool = False
+    ) -> float:
         """Wait until /readyz answers so; with `may_end` somebody else starts it again where it ends."""
         began = time.monotonic()
-        while time.monotonic() - began < _READY_WITHIN_SECONDS:
+        while time.monotonic() - began < within_seconds:
             status, _ = await asyncio.to_thread(self.get, "/readyz")
             if status == wanted:
                 return time.monotonic() - began

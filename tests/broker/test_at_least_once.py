@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+from builders import scene
 from kafka_server import Broker
 from live import FINAL, Pipeline, decision_of
 from rejudge import rejudge
-from test_exactly_once import POLICY, flow, load
 
 from schemas import topics
+from schemas.scene import Scene
 from streams.kafka.wire import header
+from streams.settings import Settings
+
+POLICY = Settings().policy()
+_USERS = 240
+
+
+def load(count: int, seed: int) -> list[Scene]:
+    rng = random.Random(seed)
+    turns: Counter[int] = Counter()
+    made = []
+    for number in range(count):
+        user = rng.randrange(_USERS)
+        turns[user] += 1
+        made.append(scene(turns[user], f"d{user}", f"u{user}", draft=f"draft {number} of {seed}"))
+    return made
+
+
+async def flow(producer: AIOKafkaProducer, pipeline: Pipeline, sent: Sequence[Scene], seconds: float) -> None:
+    steps = 40
+    for step in range(steps):
+        await pipeline.send(producer, sent[len(sent) * step // steps : len(sent) * (step + 1) // steps])
+        await asyncio.sleep(seconds / steps)
 
 
 def test_a_worker_that_is_killed_under_load_repeats_outputs_and_counts_once(broker: Broker, tmp_path: Path) -> None:

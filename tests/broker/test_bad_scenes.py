@@ -59,20 +59,20 @@ def test_a_scene_that_ends_the_worker_is_put_aside_the_third_time(
 
 
 def test_a_worker_that_commits_nothing_says_what_it_sees_and_ends(broker: Broker, tmp_path: Path) -> None:
-    pipeline = Pipeline(broker.bootstrap, tmp_path, models__deadline_seconds="2.9", kafka__watchdog_seconds="3")
+    pipeline = Pipeline(broker.bootstrap, tmp_path, models__deadline_seconds="4.9", kafka__watchdog_seconds="5")
     asyncio.run(_stalls(pipeline))
 
 
 async def _stalls(pipeline: Pipeline) -> None:
     await pipeline.make_topics()
-    with pipeline.worker(FAKE_PAUSE_SECONDS="2.5") as worker:
+    with pipeline.worker(FAKE_PAUSE_SECONDS="3") as worker:
         await worker.until_ready()
         async with pipeline.producer() as producer:
             await pipeline.send(producer, [scene(1, "d", "u3")])
         assert await asyncio.to_thread(worker.wait) == 6, worker.tail()
         [seen] = worker.events("worker_stalls")
         [(name, partition)] = seen["partitions"].items()
-        assert seen["stalled"][name] > 3
+        assert seen["stalled"][name] > 5
         assert partition["open"] == 1
         assert partition[pipeline.kafka.topic(topics.SCENES)]["committed"] is None
         assert any(seconds for seconds in seen["models_busy_seconds"].values())

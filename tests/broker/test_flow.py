@@ -6,6 +6,8 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,16 +24,22 @@ from schemas.feedback import Feedback
 from schemas.scene import Scene
 from streams.cli import dead
 from streams.cli.app import app
+from streams.kafka.topics_admin import TopicError
+from streams.ops.export import export
 from streams.ops.jobs import Jobs
 from streams.ops.letters import graveyard, redrive_group
 from streams.ops.replays import ReplayJob, ReplayOrder
+from streams.ops.run_view import pulse_of_run
+from streams.ops.tail import Tail
 from streams.replay.digest import Digest
 from streams.replay.items import Item
 from streams.replay.reader import Selection, read_logs
+from streams.replay.run_dir import RunWriter
 from streams.runtimes.embedded import EmbeddedRuntime
 from streams.runtimes.lanes import Batching
 from streams.runtimes.remote import RemoteRuntime
 from streams.settings import OpsSettings, Settings
+from streams.stages.policy import Gate
 
 
 @pytest.fixture
@@ -58,17 +66,19 @@ def test_a_time_range_is_a_log_that_replays_to_the_same(pipeline: Pipeline, tmp_
     # What the worker refuses as out of place is refused again by a replay.
     items = [item for item in log(seed=8, scenes=120, users=8) if isinstance(item.event, Scene | Feedback)]
 
-    async def live() -> str:
+    run = tmp_path / "live"
+    run.mkdir()
+
+    async def live() -> Mapping[str, object]:
         with pipeline.worker() as worker:
             await worker.until_ready()
-            digest = Digest()
-            for outcome in await asyncio.to_thread(lambda: list(RemoteRuntime(pipeline.kafka, 64).run(items))):
-                for decision in outcome.decisions:
-                    digest.add(decision)
+            summary = await asyncio.to_thread(_replay_to, pipeline, items, run)
             assert worker.terminate() == 0
-        return digest.hexdigest()
+        return summary
 
-    there = asyncio.run(live())
+    summary = asyncio.run(live())
+    there = summary["digest"]
+    _check_pulses(pipeline, run, summary)
     since = (before - timedelta(seconds=1)).isoformat()
     out = tmp_path / "range.jsonl.gz"
     told = CliRunner().invoke(app, ["export", "--since", since, "--out", str(out)])
@@ -82,6 +92,9 @@ def test_a_time_range_is_a_log_that_replays_to_the_same(pipeline: Pipeline, tmp_
     none_file = tmp_path / "none.jsonl"
     nothing = CliRunner().invoke(app, ["export", "--since", "2d", "--until", "1d", "--out", str(none_file)])
     assert (nothing.exit_code, nothing.output) == (1, f"{none_file}: 0 scenes, 0 feedback\n")
+    nowhere = pipeline.kafka.model_copy(update={"topic_prefix": "none."})
+    with pytest.raises(TopicError, match=r"no topic none\.scenes; `scenestream topics create` makes it"):
+        export(nowhere, OpsSettings(), before, datetime.now(UTC), none_file)
     backwards = CliRunner().invoke(app, ["export", "--since", "1d", "--until", "2d", "--out", str(out)])
     assert backwards.exit_code == 2
 
@@ -95,6 +108,45 @@ def test_a_time_range_is_a_log_that_replays_to_the_same(pipeline: Pipeline, tmp_
     assert [run.scenes for run in jobs.shelf.runs()] == [len(items)]
     assert none.error == "no scene came in that time; choose another"
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == [done.run]
+
+
+def _replay_to(pipeline: Pipeline, items: list[Item], folder: Path) -> Mapping[str, object]:
+    """Send a log to the workers and write what comes of it as `scenestream replay --target kafka` does."""
+    runtime = RemoteRuntime(pipeline.kafka, 64)
+    with RunWriter(folder, keep_texts=False) as writer:
+        for outcome in runtime.run(items):
+            if outcome.dead is not None:
+                writer.dead(outcome.dead)
+            elif outcome.feedback is not None:
+                writer.feedback(outcome.feedback)
+            elif isinstance(outcome.item.event, Scene):
+                writer.scene(outcome.item.event, outcome.decisions)
+        facts = {"seconds": 5.0, "stages": runtime.timings.summary(), "settings": Settings().model_dump(mode="json")}
+        return writer.finish(runtime.rows, facts)
+
+
+def _check_pulses(pipeline: Pipeline, run: Path, summary: Mapping[str, object]) -> None:
+    """What the tail makes of the topics afterwards is what the run's summary, and its own pulse, say."""
+    tail = Tail(pipeline.kafka, Gate(), OpsSettings(), b"salt")
+    with closing(tail):
+        tail.start()
+        began = time.monotonic()
+        while tail.pulse().verdicts.final != summary["scenes"] or not tail.state().caught_up:
+            assert time.monotonic() - began < 30, tail.state()
+            time.sleep(0.05)
+    live, kept = tail.pulse(), pulse_of_run(run, b"salt")
+    assert {name: getattr(live.verdicts, name) for name in summary["by_verdict"]} == summary["by_verdict"]  # type: ignore[attr-defined]
+    assert live.healed == summary["healed"]
+    assert {one.reason: one.count for one in live.dead} == summary["dead_by"]
+    came_to = {name: getattr(live.feedback, name) for name in summary["feedback"] if name != "told"}  # type: ignore[attr-defined]
+    assert came_to == {name: count for name, count in summary["feedback"].items() if name != "told"}  # type: ignore[attr-defined]
+    for name in ("verdicts", "tasks", "rules", "healing", "registers", "ledgers"):
+        mine, its = getattr(live, name), getattr(kept, name)
+        assert mine == its, name
+    taken = [[(hop.stage, hop.outcome, hop.count) for hop in pulse.hops[:-1]] for pulse in (live, kept)]
+    assert taken[0] == taken[1]
+    assert live.metastability.labels == kept.metastability.labels
+    assert live.metastability.errors == kept.metastability.errors
 
 
 async def _until_dead(pipeline: Pipeline, count: int) -> None:

@@ -258,7 +258,9 @@ def test_lag_at_rest_is_that_of_kafkas_own_tool_but_for_markers(scenery: Scenery
     assert (behind[7].lag, behind[7].age_seconds, behind[7].certainty) == (10, 0.0, "exact")
     assert of(snapshot, groups[1], plain)[3].lag == 11
     fresh = next(one for one in snapshot.groups if one.group == groups[2])
-    assert (fresh.lag, fresh.unknown, fresh.members) == (None, PARTITIONS, 1)
+    assert {one.lag for one in fresh.partitions} == {None}
+    # Of partition 7 nothing is left, so there nothing is unread either.
+    assert (fresh.lag, fresh.unknown, fresh.members) == (None, PARTITIONS - 1, 1)
     assert {one.group: one.protocol for one in snapshot.groups if one.group in groups} == {
         groups[0]: "classic",
         groups[1]: "consumer",
@@ -273,7 +275,16 @@ def test_age_is_that_of_the_record_at_the_committed_offset(scenery: Scenery) -> 
         scenery.produce(topic, partition, 3, at - HOUR_MS)
         scenery.produce(topic, partition, 3, at)
     scenery.commit("aging", topic, {0: 3, 1: 3, 2: 6, 3: 0})
-    old, future, done, nothing = partitions(scenery, "aging", topic)
+    scenery.commit("elsewhere", topic, {0: 1, 1: 0, 2: 5})
+    snapshot = look(scenery.kafka)
+    old, future, done, nothing = of(snapshot, scenery.called("aging"), topic)
+    # Groups at other places of the same partitions, in the same look.
+    older, now_old, last = of(snapshot, scenery.called("elsewhere"), topic)
+    assert (older.lag, now_old.lag, last.lag) == (5, 6, 1)
+    assert older.age_seconds == pytest.approx(7200, abs=60)
+    assert older.age_method == "CreateTime of the record at offset 1"
+    assert now_old.age_seconds == pytest.approx(0, abs=60)
+    assert last.certainty == "exact"
     assert old.age_seconds == pytest.approx(3600, abs=60)
     assert old.age_method == "CreateTime of the record at offset 3"
     assert old.horizon_seconds == pytest.approx(7200, abs=60)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import demo_live
 import pytest
 import yaml
-from kafka_server import IMAGE, Broker, properties
+from kafka_server import IMAGE, Broker, free_port, properties
+from prometheus_programs import program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
+DEPLOY = ROOT / "deploy"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
 
 
@@ -26,11 +33,7 @@ def test_the_pipeline_of_the_compose_file_runs(own: Broker, tmp_path: Path) -> N
     port = environment["SCENESTREAM_WEB__PORT"]
     demo_live.run(environment, *SERVICES["topics"]["command"])
     with demo_live.worker(environment, tmp_path / "worker.log", tuple(SERVICES["worker"]["command"])):
-        program, *arguments = SERVICES["worker"]["healthcheck"]["test"][1:]
-        assert program == "python"
-        asked = [argument.replace(":6066/", f":{port}/") for argument in arguments]
-        subprocess.run([sys.executable, *asked], check=True, timeout=10)
-
+        _is_healthy("worker", 6066, port)
         bot = [sys.executable, "examples/bot.py"]
         said = subprocess.run(bot, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
         assert len(said.stdout.splitlines()) == 8
@@ -55,15 +58,51 @@ def test_the_pipeline_of_the_compose_file_runs(own: Broker, tmp_path: Path) -> N
         )
         assert lost.returncode == 1
         assert "unknown_scene" in lost.stderr
+        _the_dashboard_sees_the_worker(environment, tmp_path / "dashboard.log")
+
+
+def _the_dashboard_sees_the_worker(environment: Mapping[str, str], log: Path) -> None:
+    """Start it as the compose file does, and ask it by the name that Prometheus uses."""
+    port = str(free_port())
+    given = {
+        name: value for name, value in SERVICES["dashboard"]["environment"].items() if value and "KAFKA" not in name
+    }
+    own = {**environment, **given, "SCENESTREAM_DASHBOARD__PORT": port}
+    with log.open("ab") as said:
+        process = subprocess.Popen(
+            [demo_live.PROGRAM, *SERVICES["dashboard"]["command"]], env=own, stdout=said, stderr=said, cwd=ROOT
+        )
+    try:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Host": "dashboard:8088"})
+        wanted = 'kafka_consumergroup_group_sum_lag{cluster_name="local",group="scenestream"} 0.0'
+        deadline, found = time.monotonic() + 60, ""
+        while wanted not in found:
+            assert time.monotonic() < deadline, f"{found}\n{log.read_text()}"
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.3)
+            with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=5) as answer:  # noqa: S310 - our own
+                found = answer.read().decode()
+        _is_healthy("dashboard", 8088, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0, log.read_text()
+
+
+def _is_healthy(service: str, port: int, instead: str) -> None:
+    """Run the service's own health check, at another port."""
+    first, *arguments = SERVICES[service]["healthcheck"]["test"][1:]
+    assert first == "python"
+    asked = [argument.replace(f":{port}/", f":{instead}/") for argument in arguments]
+    subprocess.run([sys.executable, *asked], check=True, timeout=10)
 
 
 def test_the_compose_file_is_valid() -> None:
-    program = shutil.which("docker-compose")
-    if program is None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI validates docker-compose.yml, and there is no docker-compose")
         pytest.skip("NO docker-compose, NOT VALIDATED")
-    checked = [program, "--file", str(COMPOSE), "--profile", "gpu", "config", "--quiet"]
+    checked = [compose, "--file", str(COMPOSE), "--profile", "gpu", "config", "--quiet"]
     done = subprocess.run(checked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -71,7 +110,7 @@ def test_the_compose_file_is_valid() -> None:
 def test_images_are_pinned_and_the_same_as_the_tests() -> None:
     assert SERVICES["kafka"]["image"] == IMAGE
     images = [service["image"] for service in SERVICES.values()]
-    assert all(re.search(r":\d+\.\d+\.\d+", image) for image in images)
+    assert all(re.search(r":v?\d+\.\d+\.\d+", image) for image in images)
     assert re.search(r"^ARG PYTHON=3\.11\.\d+-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
 
@@ -88,6 +127,51 @@ def test_the_gpu_worker_is_the_worker_elsewhere() -> None:
     assert cpu["command"] == gpu["command"]
     assert gpu["profiles"] == ["gpu"]
     assert gpu["environment"] == {**cpu["environment"], "SCENESTREAM_MODELS__PROVIDER": "cuda"}
+
+
+def test_every_service_is_reached_from_this_machine_alone_and_looked_after() -> None:
+    for name, service in SERVICES.items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+        assert ("healthcheck" in service) != (name == "topics")
+        assert service["restart"]
+
+
+def test_what_is_mounted_is_there_and_lies_where_it_is_looked_for() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    targets = {job["job_name"]: job for job in config["scrape_configs"]}
+    assert targets["scenestream-dashboard"]["static_configs"] == [{"targets": ["dashboard:8088"]}]
+    [found] = targets["scenestream-worker"]["dns_sd_configs"]
+    assert (found["names"], found["port"]) == (["worker"], 6066)
+    assert SERVICES["worker-gpu"]["networks"]["default"]["aliases"] == ["worker"]
+    mounted = {
+        where: ROOT / here
+        for service in ("prometheus", "grafana")
+        for here, where, *_ in (volume.split(":") for volume in SERVICES[service]["volumes"])
+        if here.startswith("./")
+    }
+    assert all(path.is_dir() for path in mounted.values())
+    [given] = [one for one in SERVICES["prometheus"]["command"] if one.startswith("--config.file=")]
+    assert (mounted["/etc/prometheus"] / given.removeprefix("--config.file=/etc/prometheus/")).is_file()
+    for name in config["rule_files"]:
+        assert list(mounted["/etc/prometheus"].glob(name))
+    boards = yaml.safe_load((mounted["/etc/grafana/provisioning"] / "dashboards" / "scenestream.yml").read_text())
+    shown = mounted[boards["providers"][0]["options"]["path"]]
+    home = Path(SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (shown / home.name).is_file()
+
+
+def test_prometheus_knows_the_options_it_is_given() -> None:
+    known = subprocess.run([program("prometheus"), "--help"], capture_output=True, text=True, check=False)
+    for option in SERVICES["prometheus"]["command"]:
+        assert option.split("=")[0] in known.stdout + known.stderr
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            assert not re.search("PASSWORD|TOKEN|SECRET", name) or value is None
+    grafana = SERVICES["grafana"]["environment"]
+    assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true", "else it is admin with the password admin"
 
 
 def test_the_image_installs_hashed_requirements_and_runs_without_root() -> None:

@@ -103,7 +103,7 @@ async def _counts(pipeline: Pipeline) -> None:
             == counted["scenestream_feedback_total"]
         )
         assert counted["scenestream_rows"] == {(): 10.0}
-        assert counted["scenestream_partitions"] == {("rows",): 4.0, ("regeneration",): 4.0, ("bridge",): 4.0}
+        assert counted["scenestream_partitions"] == {(): 4.0}
         assert counted["scenestream_worker_state"][("working",)] == 1.0
         assert counted["scenestream_restore_seconds_count"][()] >= 1.0
         assert counted["scenestream_model_items_sum"][("read", "models")] == taken[(topic(topics.SCENES),)] - 1

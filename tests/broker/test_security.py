@@ -16,6 +16,7 @@ from seeded_logs import log
 from typer.testing import CliRunner
 
 from streams.cli import dead, topics
+from streams.cli.app import app
 from streams.kafka.clients import BrokerAway
 from streams.runtimes.remote import RemoteRuntime
 from streams.settings import Settings
@@ -88,6 +89,9 @@ def test_every_client_is_let_in_by_settings(guarded: str, tmp_path: Path) -> Non
         assert worker.wait(30) == 0
     assert [outcome.item for outcome in outcomes] == items
     assert CliRunner().invoke(dead.app, ["list"]).exit_code == 0
+    watched = CliRunner().invoke(app, ["lag", Settings().kafka.group, "--once"])
+    assert watched.exit_code == 0, watched.output
+    assert "caught up" in watched.output or "lag 0" in watched.output
     assert SECRET not in (tmp_path / "worker.log").read_text()
     assert guarded in Settings().kafka.bootstrap_servers
 
@@ -98,6 +102,10 @@ def test_who_does_not_know_the_password_stays_outside(guarded: str, monkeypatch:
     assert isinstance(told.exception, BrokerAway)
     assert guarded in str(told.exception)
     assert "a-guess" not in str(told.exception)
+    watched = CliRunner().invoke(app, ["lag", "--once"])
+    assert isinstance(watched.exception, BrokerAway)
+    assert "uthentication" in str(watched.exception)
+    assert "a-guess" not in str(watched.exception)
 
 
 def test_a_password_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ REPEATED = 30
 Lying = dict[str, list[Any]]
 
 
-def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < seconds, "it did not come to that in time"

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,13 +22,14 @@ from tests.chaos.run import Outcome, Size, run
 from tests.chaos.table import as_json, for_a_terminal, lines, markdown
 
 _SHOWN = 3
+_WIDTH = 150
 
 
 def main(faults: Sequence[Fault], seeds: Sequence[int], out: Path) -> int:
     """Run the faults by these seeds; print and write the table."""
     # Clients whose broker is killed say so at length.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     outcomes: list[Outcome] = []
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="scenestream-chaos-"))
@@ -84,6 +86,8 @@ def _write(outcomes: Sequence[Outcome], out: Path) -> None:
 
 
 if __name__ == "__main__":
+    # So that what was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description="Faults under load: nothing lost, nothing twice, no row wrong.")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--runs", type=int, default=2, help="how many seeds")

@@ -24,6 +24,7 @@ from tests.chaos.load import Load, said_of
 from tests.chaos.silence import Answer
 
 _STEPS_A_SECOND = 10
+_SLOWER_BY = 5
 
 
 class Audience:
@@ -67,20 +68,23 @@ class Audience:
                 async with asyncio.timeout(quiet_seconds), self._news:
                     await self._news.wait_for(lambda: not self.open)
 
-    async def send(self, seconds: float) -> None:
-        """Send the load in so many seconds; patient users begin at once."""
+    async def send(self, seconds: float, fault: asyncio.Task[None]) -> None:
+        """Send the load in so many seconds, the last third slower while the fault is not over; patient users begin."""
         flowing = self._load.flowing
         steps = max(1, round(seconds * _STEPS_A_SECOND))
         odd = {steps * (place + 1) // (len(self._load.odd) + 1): one for place, one in enumerate(self._load.odd)}
-        began = time.monotonic()
+        pause_seconds = 1.0 / _STEPS_A_SECOND
         await self._say(turn for turns in self._turns.values() for turn in [next(turns)])
         for step in range(steps):
+            due = time.monotonic() + pause_seconds
             await self._say(flowing[len(flowing) * step // steps : len(flowing) * (step + 1) // steps])
             if step in odd:
                 one = odd[step]
                 outgoing = Outgoing(self._pipeline.kafka.topic(one.topic), one.key, one.value)
                 await asyncio.gather(*await append(self._producer, [outgoing]))
-            await asyncio.sleep(max(0.0, began + (step + 1) / _STEPS_A_SECOND - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if step > steps * 2 // 3:
+                await asyncio.wait([fault], timeout=_SLOWER_BY * pause_seconds)
 
     async def listen(self) -> None:
         """Listen until cancelled."""

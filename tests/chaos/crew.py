@@ -15,6 +15,8 @@ from tests.broker.live import Pipeline, WorkerProcess
 _LOOKS_EVERY_SECONDS = 0.05
 _STARTED_AGAIN_AFTER_SECONDS = 0.2
 _MOST_ENDS = 12
+# A machine that is busy takes its time to start a Python; what is to be quick is measured as silence.
+_READY_WITHIN_SECONDS = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,12 @@ class Crew:
     async def until_ready(self, *names: str) -> None:
         """Wait until these, or all on duty, are ready; one that ends meanwhile is started again like any other."""
         for name in names or self.names:
-            await self._workers[name].until_ready(may_end=True)
+            await self._workers[name].until_ready(within_seconds=_READY_WITHIN_SECONDS, may_end=True)
+
+    async def partitions(self) -> dict[str, set[str]]:
+        """Return which partitions each on duty says it works on."""
+        said = {name: await asyncio.to_thread(self._workers[name].get, "/readyz?verbose") for name in self.names}
+        return {name: set(body.get("partitions", ())) for name, (_, body) in said.items()}
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a worker."""

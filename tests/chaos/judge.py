@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from schemas import topics
 from schemas.decision import Decision
-from schemas.names import Origin
-from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
 from streams.kafka.dead_letters import read_letter
 from streams.kafka.wire import encode
@@ -18,12 +15,9 @@ from streams.stages import ledger
 from streams.stages.policy import Gate, Policy
 from tests.chaos.load import Load
 from tests.chaos.paper import converse
-from tests.chaos.retrace import NEVER, Ident, Log, Owed, Said, retrace
+from tests.chaos.records import DEAD, OUTCOMES, Ident, Log, Said, found_in
+from tests.chaos.retrace import NEVER, Owed, retrace
 
-OUTCOMES = (topics.READY, topics.WITHHELD, topics.REASONING)
-HOPS = (topics.REGENERATE, topics.ANALOGUE)
-DEAD = (topics.dead_topic(topics.SCENES), topics.dead_topic(topics.FEEDBACK))
-READ = (*topics.TOPICS, *(topics.dead_topic(name) for name in (topics.SCENES, topics.FEEDBACK, *HOPS)))
 _ROUNDED = 1e-4
 # Where a live consumer met a final decision: topic, partition, offset.
 Met = tuple[str, int, int]
@@ -47,8 +41,8 @@ class Findings:
 
 def judge(log: Log, met: Sequence[Met], load: Load, policy: Policy) -> Findings:
     """Return what is wrong in a log, and in what a live read_committed consumer `met` of its final topics."""
-    owed = retrace(log, policy, load.culprits)
     found = found_in(log)
+    owed = retrace(log, found, policy, load.culprits)
     outcomes = {ident[1] for ident in found if ident[0] == "outcome"}
     rows = {record.key.decode(): Sensitivity.model_validate_json(record.value) for record in log[topics.SENSITIVITY]}
     return Findings(
@@ -62,22 +56,6 @@ def judge(log: Log, met: Sequence[Met], load: Load, policy: Policy) -> Findings:
         bound=tuple(broken_bounds(log, policy.gate)),
         dead=tuple(wrong_letters(log, owed, load)),
     )
-
-
-def found_in(log: Log) -> Mapping[Ident, Sequence[Said]]:
-    """Return the records of a log by what they are about: outcomes, hops to be healed, and scenes that are healed."""
-    found: dict[Ident, list[Said]] = defaultdict(list)
-    for topic in OUTCOMES:
-        for record in log[topic]:
-            decision = Decision.model_validate_json(record.value)
-            found["outcome", decision.scene_id, 0].append((topic, record.value))
-    for topic in (*HOPS, topics.SCENES):
-        for record in log[topic]:
-            scene = _scene(record.value)
-            if scene is not None and (topic != topics.SCENES or scene.origin is not Origin.FRESH):
-                kind = "healed" if topic == topics.SCENES else "hop"
-                found[kind, scene.scene_id, scene.attempt].append((topic, record.value))
-    return found
 
 
 def lost(found: Mapping[Ident, object], owed: Owed, load: Load) -> Iterable[str]:
@@ -145,7 +123,7 @@ def broken_bounds(log: Log, gate: Gate) -> Iterable[str]:
 def wrong_letters(log: Log, owed: Owed, load: Load) -> Iterable[str]:
     """Yield the dead letters that are missing, too many, for another reason, or not the bytes that were sent."""
     found: Counter[tuple[str, int, int, str]] = Counter()
-    for name in READ[len(topics.TOPICS) :]:
+    for name in DEAD:
         source = name.removesuffix(topics.dead_topic(""))
         sources = {(record.partition, record.offset): record for record in log[source]}
         for record in log[name]:
@@ -170,10 +148,3 @@ def _met_more(log: Log, met: Sequence[Met]) -> Iterable[str]:
     there = {(topic, record.partition, record.offset) for topic in OUTCOMES for record in log[topic]}
     yield from (f"a live consumer met {place}, which was taken back" for place in sorted(set(met) - there))
     yield from (f"a live consumer met {place} again" for place, count in Counter(met).items() if count > 1)
-
-
-def _scene(value: Any) -> Scene | None:  # noqa: ANN401 - anything may lie on `scenes`
-    try:
-        return Scene.model_validate_json(value)
-    except ValueError:
-        return None

@@ -19,6 +19,7 @@ from streams.stages.wanting import want
 from tests.chaos.load import said_of
 
 _SCORER = FakeScorer()
+TERMS = _SCORER.terms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fake_scorer import FakeScorer
-
 from schemas import topics
 from schemas.feedback import Feedback
 from schemas.names import Verdict
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
 from streams.kafka.dead_letters import Failure, bury
-from streams.kafka.wire import decode_feedback, decode_scene, encode, encode_row
+from streams.kafka.wire import Message, decode_feedback, decode_scene, encode, encode_row
 from streams.stages import threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
 from streams.topology import goes_to
 from tests.chaos import paper
-from tests.chaos.judge import OUTCOMES, READ, Met
+from tests.chaos.judge import Met
 from tests.chaos.load import Load, said_of
+from tests.chaos.records import OUTCOMES, READ
 
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
-_TERMS = FakeScorer().terms()
 _DEAD = topics.dead_topic
 
 
@@ -60,12 +58,17 @@ class PaperLog:
         self._healing: deque[Scene] = deque()
         self._turns = {user: iter(turns) for user, turns in self.load.patient.items()}
         self._awaited: Counter[str] = Counter()
+        self._changed: dict[str, tuple[str, int]] = {}
+        self._echoes: list[Message] = []
         for odd in self.load.odd:
             self.put(odd.topic, odd.key, odd.value)
         self._say([next(turns) for turns in self._turns.values()])
         self._say(self.load.flowing)
         while self._waiting(topics.SCENES) or self._waiting(topics.FEEDBACK) or self._healing:
-            rng.choice((self._judge_some, self._learn_some, self._heal_some))()
+            # What goes into one transaction, in any order; rows follow it, those of feedback first.
+            for work in rng.sample((self._judge_some, self._learn_some, self._heal_some), rng.randint(1, 3)):
+                work()
+            self._put_rows()
         return self
 
     def met(self) -> list[Met]:
@@ -86,9 +89,8 @@ class PaperLog:
         return batch
 
     def _judge_some(self) -> None:
-        changed: dict[str, Scene] = {}
         for record in self._take(topics.SCENES):
-            scene = decode_scene(record.key, record.value, _TERMS)
+            scene = decode_scene(record.key, record.value, paper.TERMS)
             if isinstance(scene, Scene) and scene.draft in self.load.culprits:
                 self._bury(record, self.load.culprits[scene.draft])
                 continue
@@ -101,10 +103,8 @@ class PaperLog:
             assert isinstance(scene, Scene)
             assert isinstance(judged, paper.Judged)
             self._rows[scene.key] = judged.row
-            changed[scene.key] = scene
+            self._changed[scene.key] = (scene.scene_id, scene.attempt)
             self._send(judged)
-        for key, last in changed.items():
-            self._put_row(key, last.scene_id, "resonance", last.attempt)
 
     def _send(self, judged: paper.Judged) -> None:
         event = judged.decision if judged.onward is None else judged.onward
@@ -125,11 +125,16 @@ class PaperLog:
 
     def _learn_some(self) -> None:
         for record in self._take(topics.FEEDBACK):
-            said = decode_feedback(record.key, record.value, _TERMS)
+            said = decode_feedback(record.key, record.value, paper.TERMS)
             assert isinstance(said, Feedback)
             tuned = threshold.tune(self._rows.get(said.key, Sensitivity(key=said.key)), said, self.policy.gate)
             self._rows[said.key] = tuned.row
-            self._put_row(said.key, said.scene_id, "threshold", 0, tuned.outcome)
+            self._changed.pop(said.key, None)
+            self._echoes.append(
+                encode_row(
+                    tuned.row, scene_id=said.scene_id, stage="threshold", attempt=0, at=_AT, outcome=tuned.outcome
+                )
+            )
             if tuned.outcome == "unknown":
                 self._bury(record, "unknown_scene")
                 continue
@@ -146,10 +151,15 @@ class PaperLog:
             message = encode(event, at=_AT)
             self.put(topics.SCENES if isinstance(event, Scene) else topics.FEEDBACK, message.key, message.value)
 
-    def _put_row(self, key: str, scene_id: str, stage: str, attempt: int, outcome: str | None = None) -> None:
-        row = self._rows[key]
-        message = encode_row(row, scene_id=scene_id, stage=stage, attempt=attempt, at=_AT, outcome=outcome)
-        self.put(topics.SENSITIVITY, message.key, message.value, message.headers)
+    def _put_rows(self) -> None:
+        changed = [
+            encode_row(self._rows[key], scene_id=scene_id, stage="resonance", attempt=attempt, at=_AT)
+            for key, (scene_id, attempt) in self._changed.items()
+        ]
+        for message in (*self._echoes, *changed):
+            self.put(topics.SENSITIVITY, message.key, message.value, message.headers)
+        self._echoes.clear()
+        self._changed.clear()
 
     def _bury(self, record: Record, reason: str) -> None:
         letter = bury(record, Failure("paper", "resonance", reason, "", _AT))

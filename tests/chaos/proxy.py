@@ -87,7 +87,7 @@ class Proxy:
             self._end(writer)
 
     def _end(self, writer: asyncio.StreamWriter) -> None:
-        if writer in self._writers:
-            self._writers.discard(writer)
+        self._writers.discard(writer)
+        if not writer.transport.is_closing():
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.transport.abort()

@@ -8,6 +8,10 @@ key's scenes and feedback were taken. Along that order all is judged again on pa
 every row, outcome and hop of the log must be what is found there. An uninterrupted run that happens to take its inputs
 in this order writes these very records: to equal them is to equal that run. No input is left over at the end, so none
 was passed by. (Patient users need none of this: they have one order, and are compared with an uninterrupted run.)
+
+One thing a row does not say: where scenes and feedback of a key go into one transaction, the scenes first, the row of
+the feedback stands for both. Then it is tried how many scenes went before: so many that the row is exactly what comes
+of them and the feedback, each with exactly the outcome that lies in the log.
 """
 
 from __future__ import annotations
@@ -17,8 +21,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-
-from fake_scorer import FakeScorer
 
 from schemas import topics
 from schemas.feedback import Feedback
@@ -30,12 +32,8 @@ from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
 from streams.topology import goes_to
 from tests.chaos import paper
+from tests.chaos.records import Ident, Log, Said
 
-Log = Mapping[str, Sequence[Any]]
-# What a record is about: its kind, the scene, the attempt. And where it lies with what it says.
-Ident = tuple[str, str, int]
-Said = tuple[str, bytes]
-_TERMS = FakeScorer().terms()
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -49,24 +47,11 @@ class Owed:
     wrong_rows: Mapping[str, str]
 
 
-def retrace(log: Log, policy: Policy, culprits: Mapping[str, str]) -> Owed:
+def retrace(log: Log, found: Mapping[Ident, Sequence[Said]], policy: Policy, culprits: Mapping[str, str]) -> Owed:
     """Return what the inputs of a log come to; `culprits` are the drafts that no model survives, each with a reason."""
-    keys: dict[str, _Key] = defaultdict(lambda: _Key(policy))
+    keys: dict[str, _Key] = defaultdict(lambda: _Key(policy, found))
     dead: Counter[tuple[str, int, int, str]] = Counter()
-    for record in log[topics.SCENES]:
-        scene = decode_scene(record.key, record.value, _TERMS)
-        if isinstance(scene, Refusal):
-            dead[_letter(topics.SCENES, record, scene.reason.value)] += 1
-        elif scene.draft in culprits:
-            dead[_letter(topics.SCENES, record, culprits[scene.draft])] += 1
-        else:
-            keys[scene.key].scenes.append((record, scene))
-    for record in log[topics.FEEDBACK]:
-        said = decode_feedback(record.key, record.value, _TERMS)
-        if isinstance(said, Refusal):
-            dead[_letter(topics.FEEDBACK, record, said.reason.value)] += 1
-        else:
-            keys[said.key].feedback.append((record, said))
+    _hand_out(log, keys, dead, culprits)
     for record in log[topics.SENSITIVITY]:
         keys[record.key.decode()].follow(record)
     records: dict[Ident, list[Said]] = defaultdict(list)
@@ -79,13 +64,38 @@ def retrace(log: Log, policy: Policy, culprits: Mapping[str, str]) -> Owed:
     return Owed(records, dead, rows, {name: key.wrong for name, key in keys.items() if key.wrong is not None})
 
 
+def _hand_out(
+    log: Log, keys: Mapping[str, _Key], dead: Counter[tuple[str, int, int, str]], culprits: Mapping[str, str]
+) -> None:
+    """Give each key its inputs, and count what can be none as dead."""
+    for record in log[topics.SCENES]:
+        scene = decode_scene(record.key, record.value, paper.TERMS)
+        if isinstance(scene, Refusal):
+            dead[_letter(topics.SCENES, record, scene.reason.value)] += 1
+        elif scene.draft in culprits:
+            dead[_letter(topics.SCENES, record, culprits[scene.draft])] += 1
+        else:
+            keys[scene.key].scenes.append((record, scene))
+    for record in log[topics.FEEDBACK]:
+        said = decode_feedback(record.key, record.value, paper.TERMS)
+        if isinstance(said, Refusal):
+            dead[_letter(topics.FEEDBACK, record, said.reason.value)] += 1
+        else:
+            keys[said.key].feedback.append((record, said))
+    for record in log[topics.SENSITIVITY]:
+        if header(record.headers, "outcome") is None:
+            keys[record.key.decode()].named.add(header(record.headers, "ce_id"))
+
+
 @dataclass
 class _Key:
-    """One key: the inputs that are not taken yet, its row so far, and what it owes."""
+    """One key: the inputs that are not taken yet, what its rows are named by, its row, and what it owes."""
 
     policy: Policy
+    found: Mapping[Ident, Sequence[Said]]
     scenes: deque[tuple[Any, Scene]] = field(default_factory=deque)
     feedback: deque[tuple[Any, Feedback]] = field(default_factory=deque)
+    named: set[str | None] = field(default_factory=set)
     row: Sensitivity | None = None
     owed: list[tuple[Ident, Said]] = field(default_factory=list)
     dead: Counter[tuple[str, int, int, str]] = field(default_factory=Counter)
@@ -93,22 +103,19 @@ class _Key:
 
     def follow(self, record: Any) -> None:  # noqa: ANN401 - aiokafka's own record
         """Take the inputs that a row says it follows from; what the row says must be what they come to."""
-        found = header(record.headers, "ce_id")
-        if header(record.headers, "outcome") is None:
-            ahead = (row_id(scene.scene_id, "resonance", scene.attempt) for _, scene in self.scenes)
-            place = next((place for place, ahead_id in enumerate(ahead) if ahead_id == found), None)
-            if place is None:
-                self._fail(f"{_where(record)} follows from no scene that was still to be taken")
-                return
-            for _ in range(place + 1):
-                self._take_scene()
-        elif not self.feedback or found != row_id(self.feedback[0][1].scene_id, "threshold", 0):
+        said = header(record.headers, "outcome")
+        if said is None:
+            self._follow_scene(record)
+        elif not self.feedback or header(record.headers, "ce_id") != row_id(
+            self.feedback[0][1].scene_id, "threshold", 0
+        ):
             self._fail(f"{_where(record)} does not follow from the next feedback")
             return
         else:
+            self._take_scenes_before(decode_row(record.key, record.value))
             outcome = self._take_feedback()
-            if outcome != header(record.headers, "outcome"):
-                self._fail(f"{_where(record)} says {header(record.headers, 'outcome')}, it is {outcome}")
+            if outcome != said:
+                self._fail(f"{_where(record)} says {said}, it is {outcome}")
         if decode_row(record.key, record.value) != self.row:
             self._fail(f"{_where(record)} is not the row that its inputs come to")
 
@@ -122,6 +129,32 @@ class _Key:
         while self.feedback:
             self._take_feedback()
 
+    def _follow_scene(self, record: Any) -> None:  # noqa: ANN401
+        found = header(record.headers, "ce_id")
+        ahead = [_id(scene) for _, scene in self.scenes]
+        if found not in ahead:
+            self._fail(f"{_where(record)} follows from no scene that was still to be taken")
+            return
+        for _ in range(ahead.index(found) + 1):
+            self._take_scene()
+
+    def _take_scenes_before(self, wanted: Sensitivity | Refusal) -> None:
+        """Take as many scenes as went before the next feedback, for the row after it to be `wanted`."""
+        said, row, fit = self.feedback[0][1], self.row, 0
+        for count in range(len(self.scenes) + 1):
+            if threshold.tune(row or Sensitivity(key=said.key), said, self.policy.gate).row == wanted:
+                fit = count
+            if count == len(self.scenes) or _id(self.scenes[count][1]) in self.named:
+                break
+            judged = paper.judge(self.scenes[count][1], row or Sensitivity(key=said.key), self.policy)
+            if isinstance(judged, Refusal):
+                continue
+            if any(value not in self.found.get(ident, ()) for ident, value in self._owed_for(judged)[:1]):
+                break
+            row = judged.row
+        for _ in range(fit):
+            self._take_scene()
+
     def _take_scene(self) -> None:
         record, scene = self.scenes.popleft()
         judged = paper.judge(scene, self.row or Sensitivity(key=scene.key), self.policy)
@@ -129,14 +162,19 @@ class _Key:
             self.dead[_letter(topics.SCENES, record, judged.reason.value)] += 1
             return
         self.row = judged.row
-        verdict = judged.decision.verdict
-        to = goes_to("resonance", verdict.value)
-        if judged.onward is None:
-            self._owe(("outcome", scene.scene_id, 0), to, encode(judged.decision, at=NEVER).value)
-            return
-        self._owe(("hop", scene.scene_id, scene.attempt), to, encode(judged.onward, at=NEVER).value)
-        healed = paper.heal(verdict, judged.onward, self.policy)
-        self._owe(("healed", scene.scene_id, healed.attempt), topics.SCENES, encode(healed, at=NEVER).value)
+        self.owed += self._owed_for(judged)
+
+    def _owed_for(self, judged: paper.Judged) -> list[tuple[Ident, Said]]:
+        """Return the outcome of a scene; or the hop to be healed, and what is then healed."""
+        decision, onward = judged.decision, judged.onward
+        to = goes_to("resonance", decision.verdict.value)
+        if onward is None:
+            return [(("outcome", decision.scene_id, 0), (to, encode(decision, at=NEVER).value))]
+        healed = paper.heal(decision.verdict, onward, self.policy)
+        return [
+            (("hop", onward.scene_id, onward.attempt), (to, encode(onward, at=NEVER).value)),
+            (("healed", healed.scene_id, healed.attempt), (topics.SCENES, encode(healed, at=NEVER).value)),
+        ]
 
     def _take_feedback(self) -> str:
         record, said = self.feedback.popleft()
@@ -146,11 +184,12 @@ class _Key:
             self.dead[_letter(topics.FEEDBACK, record, "unknown_scene")] += 1
         return tuned.outcome
 
-    def _owe(self, ident: Ident, topic: str, value: bytes) -> None:
-        self.owed.append((ident, (topic, value)))
-
     def _fail(self, why: str) -> None:
         self.wrong = self.wrong or why
+
+
+def _id(scene: Scene) -> str:
+    return row_id(scene.scene_id, "resonance", scene.attempt)
 
 
 def _letter(topic: str, record: Any, reason: str) -> tuple[str, int, int, str]:  # noqa: ANN401

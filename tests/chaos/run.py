@@ -12,12 +12,14 @@ from pathlib import Path
 from streams.settings import Settings
 from streams.stages.policy import Gate
 from tests.broker.live import Pipeline
+from tests.chaos.acts import Scenery
 from tests.chaos.audience import Audience
 from tests.chaos.cluster import Cluster
 from tests.chaos.crew import Crew, Ended
-from tests.chaos.faults import Fault, Scenery
-from tests.chaos.judge import READ, Findings, judge
+from tests.chaos.faults import Fault
+from tests.chaos.judge import Findings, judge
 from tests.chaos.load import make_load
+from tests.chaos.records import DEAD, HOPS, READ
 from tests.chaos.silence import longest_silences
 
 # In `strict` the ledger's promise holds at every moment, so that every row can be held against it.
@@ -30,9 +32,9 @@ _MAY_STILL_COME_SECONDS = 1.0
 class Size:
     """How much is sent: scenes and how long that takes, users who wait for each answer."""
 
-    scenes: int = 2400
-    seconds: float = 12.0
-    patient_users: int = 24
+    scenes: int = 1600
+    seconds: float = 8.0
+    patient_users: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,9 @@ async def run(fault: Fault, seed: int, size: Size, cluster: Cluster, folder: Pat
         troubles=tuple(troubles),
         silences=tuple(round(seconds, 3) for seconds in silences.values()),
         scenes=len(load.owed),
-        healed=sum(len(log[name]) for name in READ if name in {"scenes.regenerate", "scenes.analogue"}),
+        healed=sum(len(log[name]) for name in HOPS),
         labels=len(log["feedback"]),
-        dead=sum(len(log[name]) for name in READ if name.endswith(".dead")),
+        dead=sum(len(log[name]) for name in DEAD),
         ended=tuple(crew.ended),
         seconds=round(time.monotonic() - began, 1),
     )
@@ -112,7 +114,8 @@ async def _play(scenery: Scenery, fault: Fault, size: Size) -> list[str]:
 
 
 async def _work(scenery: Scenery, fault: Fault, size: Size) -> None:
-    await asyncio.gather(scenery.audience.send(size.seconds), fault.act(scenery))
+    acting = asyncio.ensure_future(fault.act(scenery))
+    await asyncio.gather(scenery.audience.send(size.seconds, acting), acting)
     # Whatever is lost, nothing comes any more; and what is not may still come twice.
     await scenery.audience.has_heard_all(_QUIET_SECONDS)
     await asyncio.sleep(_MAY_STILL_COME_SECONDS)

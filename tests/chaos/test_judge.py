@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -73,8 +74,10 @@ def move(place: int = 3) -> Callable[[PaperLog], None]:
 
 def swap_rows(log: PaperLog) -> None:
     rows = log.topics[topics.SENSITIVITY]
-    key = rows[0].key
-    one, other = [place for place, record in enumerate(rows) if record.key == key][:2]
+    places: dict[bytes | None, list[int]] = defaultdict(list)
+    for place, record in enumerate(rows):
+        places[record.key].append(place)
+    one, other = max(places.values(), key=len)[:2]
     rows[one], rows[other] = (
         replace(rows[other], offset=rows[one].offset),
         replace(rows[one], offset=rows[other].offset),
@@ -87,8 +90,11 @@ def drop_echo(log: PaperLog) -> None:
 
 
 def drop_last_row(log: PaperLog) -> None:
+    """Drop the row of a key's last scene: no row after it stands for that scene as well."""
     rows = log.topics[topics.SENSITIVITY]
-    rows.remove(next(row for row in reversed(rows) if header(row.headers, "outcome") is None))
+    last = {record.key: record for record in rows if (record.key or b"").startswith(b"quiet")}
+    before = {record.key: record for record in rows if record.key in last and record is not last[record.key]}
+    rows.remove(next(last[key] for key, record in before.items() if record.value != last[key].value))
 
 
 def start_row_anew(log: PaperLog) -> None:

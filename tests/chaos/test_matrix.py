@@ -21,7 +21,7 @@ from tests.chaos.run import Outcome, Size, run
 from tests.chaos.wounds import FORGETS, dies
 
 SEED = 20
-SIZE = Size(scenes=1000, seconds=5.0, patient_users=12)
+SIZE = Size(scenes=900, seconds=4.5, patient_users=12)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from streams.stages import bridge, regeneration, resonance
 from streams.stages.policy import Policy
 
 POLICY = Settings().policy()
-AT_REST = Standing("working", 7, {"rows": 4, "bridge": 2}, {"rows": 3, "bridge": 0}, 1, 0)
+AT_REST = Standing("working", 7, 4, 3, 1, 0)
 
 
 @dataclass
@@ -163,8 +163,8 @@ def test_gauges_are_of_the_moment_of_the_scrape() -> None:
         ("starting",): 0.0, ("restoring",): 0.0, ("working",): 1.0, ("draining",): 0.0
     }  # fmt: skip
     assert found["scenestream_rows"] == {(): 7.0}
-    assert found["scenestream_partitions"] == {("rows",): 4.0, ("bridge",): 2.0}
-    assert found["scenestream_open_records"] == {("rows",): 3.0, ("bridge",): 0.0}
+    assert found["scenestream_partitions"] == {(): 4.0}
+    assert found["scenestream_open_records"] == {(): 3.0}
     assert found["scenestream_paused_partitions"] == {(): 1.0}
     assert found["scenestream_stalled"] == {(): 0.0}
     assert found["scenestream_model_info"] == {("fake", "abababababab"): 1.0}

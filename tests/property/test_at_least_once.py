@@ -25,6 +25,7 @@ from streams.kafka import wire
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.records import Handler, Headers, Outgoing, Received
 from streams.runtimes import applied
+from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_rows import TableRows
@@ -94,6 +95,7 @@ class Worker:
             stamp="0" * 64,
             bury=lambda record, stage, error: bury(record, Failure("g", stage, repr(error), "", NOW)),
             largest_bytes=2**20,
+            placing=Placing(4),
         )
         handlers: Sequence[Handler[Any]] = (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk))
         self._handlers = {handler.topic: handler for handler in handlers}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
@@ -18,7 +19,8 @@ from streams.ops.heavy import HeavyKeys, SpaceSaving
 from streams.ops.pulse import Pulse
 from streams.ops.pulse_fold import Bounds, PulseFold
 from streams.ops.pulse_view import view
-from streams.ops.seen import DeathSeen, Record, RowSeen, Said, SceneSeen
+from streams.ops.recent import Recent, follow
+from streams.ops.seen import FOLLOWED, DeathSeen, Record, RowSeen, Said, SceneSeen, read
 from streams.stages.policy import Gate
 from streams.topology import goes_to
 
@@ -26,6 +28,10 @@ NOW = 1_800_000_000.0
 BOUNDS = Bounds(window_seconds=60.0, buckets=12, tasks=3, reasons=2, open_pairs=500, users=50)
 SALT = b"salt"
 _ONE = decision()
+_FIELDS = st.sampled_from(
+    ["dialogue_id", "scene_id", "turn", "attempt", "origin", "user_id", "type", "draft", "context"]
+)
+_HEADERS = st.sampled_from(["ce_source", "ce_id", "decision", "outcome", "__dlq.errors.stage", "__dlq.redriven.offset"])
 
 Seen = tuple[Record, Said]
 _HEALED = Healing(route="bridge", before=chain(), fidelity=0.4, gain=0.35, risk=0.3, strength="partial")
@@ -192,3 +198,46 @@ def test_memory_stays_bounded_whatever_comes() -> None:
     assert len(pulse.rules) == 1
     assert len(pulse.model_dump_json()) < 60_000
     assert "user " not in pulse.model_dump_json()
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_FIELDS | st.text(max_size=5), inner, max_size=6),
+    max_leaves=10,
+)
+
+
+@given(
+    st.sampled_from(FOLLOWED),
+    st.binary(max_size=40) | _JSON.map(lambda value: json.dumps(value).encode()) | st.none(),
+    st.none() | st.binary(max_size=8),
+    st.lists(st.tuples(_HEADERS | st.text(max_size=8), st.binary(max_size=12)), max_size=4),
+    st.none() | st.floats(0.001, 253_402_300_799.0),
+)
+def test_nothing_that_lies_on_a_topic_breaks_it(
+    topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes]], at: float | None
+) -> None:
+    record = Record(topic, 0, 0, at, key, value, tuple(headers))
+    made, recent = fold([]), Recent(10_000)
+    said = read(record)
+    made.take(record, said)
+    recent.take(record, said)
+    view(made, SALT).model_dump_json()
+    user = None if key is None else key.decode("utf-8", "replace")
+    follow(recent.records(None, user), None, Gate(), texts=True, whole=True).model_dump_json()
+
+
+def test_clocks_that_differ_are_told_and_cost_no_figure() -> None:
+    made = fold([])
+    one = _made(scene_id="d:1")
+    made.take(_record(topics.SCENES, 1, NOW - 5, "u"), _scene(one, None))
+    made.take(_record(topics.READY, 1, NOW - 9, "u"), one)
+    made.take(_record(topics.READY, 2, NOW + 3600, "u"), _made(scene_id="d:2"))
+    made.take(_record(topics.READY, 3, NOW - 3600, "u"), _made(scene_id="d:3"))
+    made.take(Record(topics.READY, 0, 4, None, b"u", b"{}", ()), _made(scene_id="d:4"))
+    made.take(_record(topics.READY, 5, NOW, "u"), None)
+    pulse = view(made, SALT)
+    assert (pulse.ahead, pulse.late, pulse.timeless, pulse.unread) == (1, 1, 1, 1)
+    assert pulse.verdicts.final == 3
+    assert (pulse.stages[0].skewed, pulse.stages[0].age.p50_seconds) == (1, 0.0)
+    assert pulse.moments[-1].verdicts.final == 2

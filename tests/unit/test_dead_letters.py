@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,3 +113,9 @@ def test_what_a_stage_raised_may_quote_and_is_hidden() -> None:
     assert show_message(raised, texts=False) == "a stage raised ValueError"
     assert "secret" in show_message(raised, texts=True)
     assert show_message(FAILURE, texts=False) == FAILURE.message
+
+
+@pytest.mark.parametrize("timestamp", [-1, 0, 2**62, 253_402_300_800_000])
+def test_a_letter_without_a_time_takes_its_records_whatever_that_is(timestamp: int) -> None:
+    found = read_letter(Record(topic="scenes.dead", headers=(), timestamp=timestamp)).failure.failed_at
+    assert datetime(1970, 1, 1, tzinfo=UTC) <= found <= datetime(9999, 12, 31, tzinfo=UTC)

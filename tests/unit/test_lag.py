@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,6 +105,12 @@ def test_what_was_deleted_unread_is_part_of_the_lag_and_told() -> None:
     gone = {Point(*SLOT, 100): Oldest(NOON, end=100)}
     all_gone = partition(found(10, Ends(100, 100, 100), oldest=gone))
     assert (all_gone.lag, all_gone.lost, all_gone.catch_up_seconds) == (90, 90, 0.0)
+
+
+def test_a_changelog_is_read_without_commits_and_makes_no_group_unknown() -> None:
+    one = group(replace(found(None, Ends(0, 100, 100)), changelogs=frozenset({"scenes"})))
+    assert (one.lag, one.unknown, one.verdict.health) == (None, 0, "OK")
+    assert one.partitions[0].lag is None
 
 
 def test_a_commit_beyond_the_end_is_no_lag_of_anything() -> None:
@@ -217,6 +224,17 @@ def test_the_floor_is_of_the_group_and_not_of_each_partition() -> None:
     assert one.lag == 500
     assert one.verdict.health == "STOP"
     assert one.verdict.evidence.startswith("20 of 20 partitions; scenes[0]: no member of the group reads it; 25 rec")
+
+
+@pytest.mark.parametrize(
+    ("state", "health"), [("Empty", "STOP"), ("PreparingRebalance", "UNKNOWN"), ("Unknown", "UNKNOWN")]
+)
+def test_a_group_that_divides_its_partitions_has_not_stopped(state: str, health: str) -> None:
+    history = History(OpsSettings())
+    for seconds in (0.0, 1.0):
+        look = found(0, Ends(0, 500, 500), seconds, record(0, 600), members=())
+        last = history.add(replace(look, groups=(replace(look.groups[0], state=state),)))
+    assert last.groups[0].verdict.health == health
 
 
 def test_what_is_gone_is_said_of_that_partition() -> None:

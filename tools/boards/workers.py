@@ -84,14 +84,14 @@ WORKERS = row(
     lines(
         "Records in hand, what is paused and what stalls",
         "Records taken and not committed; paused partitions have enough waiting, what stalls makes no progress.",
-        Query(f"sum by (instance, work) (scenestream_open_records{{{OF}}})", "{{instance}} {{work}}"),
+        Query(f"scenestream_open_records{{{OF}}}", "{{instance}} in hand"),
         Query(f"scenestream_paused_partitions{{{OF}}}", "{{instance}} paused"),
         Query(f"scenestream_stalled{{{OF}}}", "{{instance}} stalled"),
     ),
     lines(
         "Partitions and rows",
         "How the work is shared out, and how many users' rows each worker holds in memory.",
-        Query(f'scenestream_partitions{{{OF}, work="rows"}}', "{{instance}} partitions"),
+        Query(f"scenestream_partitions{{{OF}}}", "{{instance}} partitions"),
         Query(f"scenestream_rows{{{OF}}}", "{{instance}} rows"),
     ),
     lines(

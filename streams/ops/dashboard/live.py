@@ -16,7 +16,7 @@ from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.ours import by_stages
 from streams.ops.dashboard.web import Refused, answer
 from streams.ops.instruments import CONTENT_TYPE
-from streams.ops.metrics import LagMetrics
+from streams.ops.metrics import STALE_SECONDS, LagMetrics
 from streams.ops.snapshot import Snapshot
 from streams.ops.watch import Watcher
 from streams.settings import KafkaSettings, OpsSettings
@@ -35,7 +35,7 @@ class LiveLag:
         self._kafka = kafka
         self._every_seconds = ops.every_seconds
         self._history = LagHistory()
-        self._metrics = LagMetrics(watcher.latest)
+        self._metrics = LagMetrics(watcher.latest, max(STALE_SECONDS, 3 * ops.every_seconds))
         self._stages: Mapping[str, str] = {kafka.topic(agent.reads): agent.stage for agent in AGENTS}
 
     def add_routes(self, app: web.Application) -> None:

@@ -1,0 +1,270 @@
+"""What is kept through a rebalance: rows that are as they are in Kafka, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_partition_runner import Record, turns
+
+from streams.kafka import beginning, groups
+from streams.kafka.groups import Groups
+from streams.kafka.partition import Limits
+from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received, Restored
+from streams.kafka.restore import Progress
+from streams.kafka.suspects import Suspects
+from streams.kafka.transactions import Sending
+
+PARTITIONS = 3
+
+
+@dataclass
+class Log:
+    """Kafka: what is committed of each partition number, who may write there, and how often it was read."""
+
+    rows: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    owner: dict[str, object] = field(default_factory=dict)
+    restored: list[int] = field(default_factory=list)
+
+
+class Outbox:
+    """A transactional outbox: only the last that was started under its name may send."""
+
+    log = Log()
+    fails = False
+
+    def __init__(self, sending: Sending, name: str) -> None:
+        del sending
+        self._name = name
+
+    async def start(self) -> None:
+        self.log.owner[self._name] = self
+
+    async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
+        del outputs, offsets
+        await asyncio.sleep(0)
+        assert self.log.owner[self._name] is self, "fenced"
+        if Outbox.fails:
+            raise OSError("away")
+        for row in rows:
+            assert row.partition is not None
+            self.log.rows[row.partition].append(row.value or b"")
+
+    async def flush(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Counted:
+    """Rows: of each partition number what was written there, in order."""
+
+    changelog = "rows"
+
+    def __init__(self) -> None:
+        self.kept: dict[int, list[bytes]] = defaultdict(list)
+        self.changed: dict[int, list[bytes]] = defaultdict(list)
+
+    def drop(self, number: int) -> None:
+        self.kept.pop(number, None)
+
+    def restore(self, number: int, records: Sequence[Received]) -> None:
+        self.kept[number] += [record.value or b"" for record in records]
+
+    def take_changes(self, number: int) -> Sequence[tuple[bytes, bytes | None, Headers]]:
+        changes, self.changed[number] = self.changed[number], []
+        return [(b"k", change, ()) for change in changes]
+
+
+class Count(Handler[bytes]):
+    topic = stage = "scenes"
+
+    def __init__(self, rows: Counted) -> None:
+        self._rows = rows
+
+    async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
+        return [record.value or b"" for record in records]
+
+    def apply(self, records: Sequence[Received], prepared: Sequence[bytes]) -> Iterable[Outgoing]:
+        for record, value in zip(records, prepared, strict=True):
+            self._rows.kept[record.partition].append(value)
+            self._rows.changed[record.partition].append(value)
+        return ()
+
+    def bury(self, record: Received, error: Exception) -> Outgoing:
+        raise HandlerError(f"{record.offset}") from error
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if reached():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
+class Member:
+    """A worker's groups, with rows of its own."""
+
+    def __init__(self) -> None:
+        self.rows = Counted()
+        self.failures: list[BaseException] = []
+        self.groups = Groups(
+            (Group("rows", (Count(self.rows),), self.rows),),
+            Sending({}, "g", 1000, 5, 2**20),
+            Limits(4, 8),
+            Suspects("suspects", "one"),
+            self.failures.append,
+            transactional=True,
+        )
+        self.numbers: set[int] = set()
+
+    async def own(self, numbers: Iterable[int], generation: int) -> None:
+        self.numbers = set(numbers)
+        self.groups.assign([Place("scenes", number) for number in numbers], generation)
+        await until(lambda: self.groups.restored)
+
+    async def work(self, number: int, value: bytes) -> None:
+        place = Place("scenes", number)
+        [runner] = [one for one in self.groups.runners if one.number == number]
+        offset = runner.next_offsets.get(place, 0)
+        record = Record("scenes", offset, value, partition=number)
+        self.groups.put(place, cast("list[Received]", [record]))
+        await turns(20)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """Kafka, in the place of the real one."""
+    monkeypatch.setattr(groups, "TransactionalOutbox", Outbox)
+    monkeypatch.setattr(beginning, "restore", _restore)
+    return _fresh()
+
+
+def _fresh() -> Log:
+    Outbox.log, Outbox.fails = Log(), False
+    return Outbox.log
+
+
+async def _restore(
+    options: object, wanted: Mapping[Place, Restored], progress: Progress, done: Callable[[Place], None]
+) -> None:
+    del options, progress
+    for place, kept in wanted.items():
+        await asyncio.sleep(0)
+        if place.topic == "rows":
+            Outbox.log.restored.append(place.partition)
+            values = [Record("rows", n, value) for n, value in enumerate(Outbox.log.rows[place.partition])]
+            kept.restore(place.partition, cast("list[Received]", values))
+        done(place)
+
+
+def test_a_partition_that_stays_is_not_read_again_and_one_that_leaves_is_forgotten(log: Log) -> None:
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+        await one.work(0, b"a")
+        await one.work(1, b"b")
+        await one.groups.revoke()
+        await one.own([0, 2], 6)
+        assert sorted(log.restored) == [0, 1, 2]
+        assert {number: kept for number, kept in one.rows.kept.items() if kept} == {0: [b"a"]}
+        await one.work(0, b"c")
+        assert log.rows == {0: [b"a", b"c"], 1: [b"b"], 2: []}
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_after_a_generation_without_us_everything_is_read_again(log: Log) -> None:
+    async def run() -> None:
+        one, other = Member(), Member()
+        await one.own([0], 5)
+        await one.work(0, b"a")
+        await one.groups.revoke()
+        await other.own([0], 6)
+        await other.work(0, b"b")
+        await other.groups.revoke()
+        await one.own([0], 7)
+        await one.work(0, b"c")
+        assert log.rows[0] == one.rows.kept[0] == [b"a", b"b", b"c"]
+        assert log.restored == [0, 0, 0]
+
+    asyncio.run(run())
+
+
+def test_after_a_batch_that_failed_everything_is_read_again(log: Log) -> None:
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+        await one.work(0, b"a")
+        Outbox.fails = True
+        await one.work(1, b"lost")
+        Outbox.fails = False
+        await until(lambda: one.groups.restored)
+        assert sorted(log.restored) == [0, 0, 1, 1]
+        assert one.rows.kept[1] == log.rows[1] == []
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_a_batch_that_fails_while_partitions_are_revoked_is_not_kept(log: Log) -> None:
+    async def run() -> None:
+        one = Member()
+        await one.own([0], 5)
+        Outbox.fails = True
+        place = Place("scenes", 0)
+        one.groups.put(place, cast("list[Received]", [Record("scenes", 0, b"lost")]))
+        await until(lambda: bool(one.rows.kept[0]))
+        await one.groups.revoke()
+        Outbox.fails = False
+        await one.own([0], 6)
+        assert one.rows.kept[0] == log.rows[0] == []
+
+    asyncio.run(run())
+
+
+Steps = list[tuple[int, list[int], list[int]]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([1, 1, 1, 2]),
+            st.lists(st.integers(0, 2), min_size=PARTITIONS, max_size=PARTITIONS),
+            st.lists(st.integers(0, PARTITIONS - 1), max_size=4),
+        ),
+        max_size=8,
+    )
+)
+def test_rows_in_memory_are_those_in_kafka_whoever_owned_what(steps: Steps) -> None:
+    """Rebalances of two workers and nobody: who owns what, what is worked on, and generations that were missed."""
+
+    async def run() -> None:
+        log, members, generation, count = _fresh(), [Member(), Member()], 1, 0
+        for later, owners, worked in steps:
+            generation += later
+            await asyncio.gather(*(member.groups.revoke() for member in members))
+            for which, member in enumerate(members):
+                await member.own([number for number in range(PARTITIONS) if owners[number] == which], generation)
+            for number in worked:
+                for member in members:
+                    if number in member.numbers:
+                        count += 1
+                        await member.work(number, f"{count}".encode())
+            for member in members:
+                assert not member.failures
+                assert {n for n, kept in member.rows.kept.items() if kept} <= member.numbers
+                assert all(member.rows.kept[n] == log.rows[n] for n in member.numbers)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(groups, "TransactionalOutbox", Outbox)
+        patched.setattr(beginning, "restore", _restore)
+        asyncio.run(run())

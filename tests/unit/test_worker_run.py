@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from aiokafka.errors import KafkaError, ProducerFenced, TopicAuthorizationFailedError
+
+from streams.kafka.groups import AssignmentError
+from streams.kafka.records import HandlerError
+from streams.kafka.suspects import Hung
+from streams.kafka.topics_admin import TopicError
+from streams.runtimes.worker_rows import RowError
+from streams.runtimes.worker_run import code_of
+from streams.runtimes.worker_watch import Stalled
+
+
+def wrapped(reason: Exception) -> KafkaError:
+    """Return an error as aiokafka raises it: with its reason behind it."""
+    error = KafkaError("unexpected error during batch delivery")
+    error.__cause__ = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TopicError("a topic is missing"), 2),
+        (AssignmentError("not alike"), 2),
+        (RowError("newer"), 2),
+        (wrapped(TopicAuthorizationFailedError()), 2),
+        (ProducerFenced(), 3),
+        (wrapped(ProducerFenced()), 3),
+        (HandlerError("all fail"), 3),
+        (ZeroDivisionError(), 3),
+        (Hung("no answer"), 5),
+        (Stalled("no progress"), 6),
+    ],
+    ids=repr,
+)
+def test_the_exit_code_says_whether_to_start_again(error: Exception, code: int) -> None:
+    assert code_of(error) == code
