@@ -176,7 +176,7 @@ def test_a_dialogue_is_followed_across_topics(browser: Browser, stage: Stage) ->
         codes = turn.locator(".step[data-kind=decision]").last.locator(".chain bdi")
         expect(codes).to_have_text([code.code for code in healed.chain])
         expect(turn.locator(".step[data-kind=scene]").first).to_contain_text(f"{topics.SCENES}:")
-        expect(turn.locator(".talk .draft")).to_contain_text("characters>")
+        expect(turn.locator(".talk .draft").first).to_contain_text("characters>")
         visit.sign_in()
         page.get_by_role("switch", name="Texts masked").click()
         expect(turn.locator(".talk .draft").first).to_contain_text("what d3 says at")

@@ -182,12 +182,13 @@ export const drawn = (place) => {
   const rows = [...history.rows.values()];
   frame.style.height = `${Math.max(72, Math.min(420, rows.length * (rows.length > 60 ? 3 : 11)))}px`;
   heat.paint(frame.querySelector("canvas"), history.at.map((_, column) => rows.map((row) => row.lag[column] ?? null)));
-  if (!frame.dataset.wired) wire(frame);
+  if (!wired.has(frame)) wire(frame);
   if (cursor) point(frame);
 };
 
+const wired = new WeakSet();
 const wire = (frame) => {
-  frame.dataset.wired = "yes";
+  wired.add(frame);
   frame.addEventListener("pointermove", (event) => {
     const box = frame.getBoundingClientRect();
     cursor = { row: Math.floor(((event.clientY - box.top) / box.height) * history.rows.size), column: Math.floor(((event.clientX - box.left) / box.width) * history.at.length) };
