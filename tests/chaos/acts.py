@@ -20,7 +20,7 @@ from tests.chaos.wounds import ARMED
 WORKERS = ("one", "two")
 THIRD = "three"
 # Longer than the session timeout, so that the partitions have another owner when a zombie comes back.
-_ZOMBIE_SECONDS = (7.5, 9.0)
+_ZOMBIE_SECONDS = (7.0, 13.0)
 _SHARED_WITHIN_LOOKS = 300
 
 
