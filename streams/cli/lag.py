@@ -11,11 +11,10 @@ from rich.live import Live
 
 from streams.cli.lag_view import console, detail, overview
 from streams.cli.terminal import clean
+from streams.cli.wiring import load_settings
 from streams.kafka.clients import BrokerAway
-from streams.logs import configure
 from streams.ops.snapshot import GroupLag, Snapshot
 from streams.ops.watch import Watcher
-from streams.settings import Settings
 
 # What is redrawn has to fit: so many rows at least, with so many lines for what stands around them.
 _FEW, _AROUND = 3, 9
@@ -24,7 +23,9 @@ _ALARMS = frozenset({"WARN", "STOP", "STALL", "REWIND"})
 Name = Annotated[str | None, typer.Argument(metavar="GROUP", help="A group's partitions; all groups without it.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the snapshot as JSON, with --watch one a line.")]
-Span = Annotated[float, typer.Option("--span", min=0.5, help="Seconds between the two looks that rates come from.")]
+Span = Annotated[
+    float, typer.Option("--span", min=0.5, help="Seconds from one look to the next; rates come from both.")
+]
 Once = Annotated[bool, typer.Option("--once", help="Look once: faster, and without rates.")]
 
 
@@ -42,8 +43,7 @@ def lag(
 
     Exit 0 where nothing alarms, 1 where a group has an alarm or could not be looked at, 2 where Kafka could not be.
     """
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
+    settings = load_settings()
     ops = settings.ops if not watch else settings.ops.model_copy(update={"every_seconds": span})
     watcher = Watcher.of(settings.kafka, ops, only=group)
     if watch:

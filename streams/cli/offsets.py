@@ -13,11 +13,10 @@ import typer
 from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
 from streams.cli.times import when
-from streams.logs import configure
+from streams.cli.wiring import load_settings
 from streams.ops.cluster import Cluster
 from streams.ops.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
 from streams.ops.words import records
-from streams.settings import Settings
 
 app = typer.Typer(help="Set where a consumer group goes on, safely.", no_args_is_help=True)
 
@@ -38,7 +37,11 @@ Topics = Annotated[
 ]
 To = Annotated[
     str,
-    typer.Option("--to", metavar="WHERE", help="earliest, latest, an offset, 2026-03-01T12:00, or 90m (also s, h, d)."),
+    typer.Option(
+        "--to",
+        metavar="WHERE",
+        help="earliest, latest, an offset, 2026-03-01T12:00, or 90m for so long ago (s, m, h, d).",
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this it is only shown.")]
 Folder = Annotated[Path, typer.Option("--backup-folder", metavar="DIR", help="Where what was before is written to.")]
@@ -72,8 +75,7 @@ def restore(
 
 
 def _run(planned: Callable[[Cluster], Plan], *, yes: bool, folder: Path) -> None:
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
+    settings = load_settings()
     with closing(Cluster(settings.kafka, settings.ops)) as cluster, cluster.answering():
         found = planned(cluster)
         _show(found)

@@ -44,6 +44,8 @@ from streams.kafka.transactions import SharedCommits
 
 _POLL_IN_A_HURRY_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
+# What comes right behind a poll is worth waiting for: each poll costs two threads a turn, and fills a batch of its own.
+_GATHER_SECONDS = 0.005
 
 
 class Consumer(driver.Consumer):
@@ -136,6 +138,7 @@ class Consumer(driver.Consumer):
                 self.groups.put(Place(tp.topic, tp.partition), batch)
             else:
                 rest[tp] = batch
+        await asyncio.sleep(_GATHER_SECONDS)
         return rest
 
     async def ends(self) -> Mapping[Place, tuple[int, int]]:

@@ -17,6 +17,7 @@ from streams.runtimes.placing import Placing
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.scoring.port import Encoded, Scorer
+from streams.scoring.situations import texts_of
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
 from streams.topology import Stage, goes_to
@@ -48,7 +49,12 @@ class Desk:
         """Return the scene of each record with the vectors of its texts, or why there is none."""
         terms = self.scorer.terms()
         decoded = [self._too_large(record) or wire.decode_scene(record.key, record.value, terms) for record in records]
-        encoded = await self.encoder.ask(self.scorer.encode, [one for one in decoded if isinstance(one, Scene)])
+        scenes = [one for one in decoded if isinstance(one, Scene)]
+        if any(True for scene in scenes for _ in texts_of(scene)):
+            encoded = await self.encoder.ask(self.scorer.encode, scenes)
+        else:
+            # Nothing to encode: not worth the way to another thread and back.
+            encoded = self.scorer.encode(scenes)
         return put_back(decoded, encoded)
 
     def _too_large(self, record: Received) -> Refusal | None:

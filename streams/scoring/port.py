@@ -34,7 +34,8 @@ class Wish:
 class Scorer(Protocol):
     """The models, as a runtime sees them; batches never change a result.
 
-    One thread calls `encode`, which owns the encoder; one other calls `read`, `render` and `bridge`.
+    One thread calls `encode`, which owns the encoder; scenes without texts any thread may bring. One other calls
+    `read`, `render` and `bridge`.
     """
 
     def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -26,15 +26,15 @@ class Situations:
         self._vectors: OrderedDict[str, tuple[FloatArray, bool]] = OrderedDict()
 
     def encode(self, scenes: Sequence[Scene]) -> list[Encoded]:
-        """Return each scene with the vectors of its texts; all texts that are new go to the encoder together."""
-        vectors = self._look_up(text for scene in scenes for text in texts_of(scene))
-        encoded = [self._situation(scene, vectors) for scene in scenes]
-        while len(self._vectors) > _REMEMBERED_TEXTS:
-            self._vectors.popitem(last=False)
-        return encoded
+        """Return each scene with the vectors of its texts; all texts that are new go to the encoder together.
 
-    def _look_up(self, texts: Iterable[str]) -> dict[str, tuple[FloatArray, bool]]:
-        wanted = dict.fromkeys(texts)
+        One thread at a time, but for scenes without texts, which touch neither the encoder nor what is remembered.
+        """
+        wanted = dict.fromkeys(text for scene in scenes for text in texts_of(scene))
+        vectors = self._look_up(wanted) if wanted else {}
+        return [self._situation(scene, vectors) for scene in scenes]
+
+    def _look_up(self, wanted: Collection[str]) -> dict[str, tuple[FloatArray, bool]]:
         new = [text for text in wanted if text not in self._vectors]
         if new:
             result = self._encoder.encode(new)
@@ -43,7 +43,10 @@ class Situations:
                 self._vectors[text] = (vector.copy(), cut)
         for text in wanted:
             self._vectors.move_to_end(text)
-        return {text: self._vectors[text] for text in wanted}
+        found = {text: self._vectors[text] for text in wanted}
+        while len(self._vectors) > _REMEMBERED_TEXTS:
+            self._vectors.popitem(last=False)
+        return found
 
     def _situation(self, scene: Scene, vectors: dict[str, tuple[FloatArray, bool]]) -> Encoded:
         said = _said(scene)

@@ -21,12 +21,12 @@ from streams.cli.wiring import load_settings
 from streams.kafka.records import Handler, Outgoing
 from streams.settings import Settings
 from tests.benchmarks.live_plain import plain
-from tests.benchmarks.live_work import work_of
+from tests.benchmarks.live_work import opened
 
 
 def take(settings: Settings, polled: int) -> None:
     """Stock Faust: an agent takes what came within a moment, and sends one by one."""
-    kafka, work = settings.kafka, work_of(settings)
+    kafka, work = settings.kafka, opened(settings)
     app = faust.App(
         kafka.group,
         broker=[f"kafka://{server}" for server in kafka.bootstrap_servers.split(",")],
@@ -58,7 +58,7 @@ def take(settings: Settings, polled: int) -> None:
                 records = [event.message for event in events]
                 prepared = await handler.prepare(records)
                 await send_all(handler.apply(records, prepared))
-                await send_all(work.changed_rows(None))
+                await send_all(work.changed_rows(range(kafka.partitions)))
 
         return judge
 
@@ -75,7 +75,7 @@ def quix(settings: Settings, polled: int) -> None:
     from quixstreams.models import Serializer  # noqa: PLC0415 - as above
 
     del polled
-    kafka, work = settings.kafka, work_of(settings)
+    kafka, work = settings.kafka, opened(settings)
     loop = asyncio.new_event_loop()
 
     class Value(Serializer):  # type: ignore[misc,unused-ignore]
@@ -97,7 +97,7 @@ def quix(settings: Settings, polled: int) -> None:
         where = message_context()
         record = Record(where.topic, where.partition, where.offset, key, value, headers or (), timestamp)
         prepared = loop.run_until_complete(work.handlers[record.topic].prepare([record]))
-        return [*work.apply([record], prepared), *work.changed_rows(None)]
+        return [*work.apply([record], prepared), *work.changed_rows([record.partition])]
 
     app = Application(
         kafka.bootstrap_servers,

@@ -14,7 +14,7 @@ from streams.kafka.clients import client_options
 from streams.kafka.records import Outgoing, Received
 from streams.kafka.transactions import append
 from streams.settings import Settings
-from tests.benchmarks.live_work import work_of
+from tests.benchmarks.live_work import opened
 
 _SENT_BYTES = 512 * 1024
 
@@ -36,7 +36,7 @@ class PlainLoop:
 
     def __init__(self, settings: Settings, polled: int) -> None:
         self._kafka = settings.kafka
-        self._work = work_of(settings)
+        self._work = opened(settings)
         self._polled = polled
         self._committing: Awaitable[None] | None = None
 
@@ -90,7 +90,7 @@ class PlainLoop:
         outputs = [one for batch in batches for one in self._work.apply(batch.records, batch.prepared)]
         producer = self._producers[0]
         await asyncio.gather(*await append(producer, outputs))
-        await asyncio.gather(*await append(producer, self._work.changed_rows(None)))
+        await asyncio.gather(*await append(producer, self._work.changed_rows(range(self._kafka.partitions))))
         if self._committing is not None:
             await self._committing
         offsets = {tp: offset for batch in batches for tp, offset in batch.offset().items()}
@@ -102,7 +102,7 @@ class PlainLoop:
             mine = [batch for batch in batches if batch.records[0].partition == number]
             if mine:
                 outputs = [one for batch in mine for one in self._work.apply(batch.records, batch.prepared)]
-                outputs += self._work.changed_rows(number)
+                outputs += self._work.changed_rows([number])
                 offsets = {tp: offset for batch in mine for tp, offset in batch.offset().items()}
                 sending.append(self._transaction(producer, outputs, offsets))
         await asyncio.gather(*sending)

@@ -44,10 +44,11 @@ def endless(case: Case, scorer: ModelScorer) -> Iterator[Scene]:
             for one, vector in zip(scenes, vectors, strict=True)
         ]
     for copy in itertools.count():
-        yield from (_fresh(one, f"{copy}") for one in scenes)
+        yield from (fresh(one, f"{copy}") for one in scenes)
 
 
-def _fresh(scene: Scene, copy: str) -> Scene:
+def fresh(scene: Scene, copy: str) -> Scene:
+    """Return a scene like this one under names of its own, and with texts that were never encoded."""
     name = f"{scene.dialogue_id}~{copy}"
     said = tuple(one.model_copy(update={"text": f"{one.text} {copy}"}) for one in scene.context)
     return scene.model_copy(

@@ -17,6 +17,7 @@ from streams.runtimes.worker_agents import Resonance, bridger, regenerator
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
+from streams.scoring.port import Scorer
 from streams.settings import Settings
 from streams.stages.admit import Refusal
 from streams.topology import Stage
@@ -47,14 +48,14 @@ class Work:
     def apply(self, records: Sequence[Received], prepared: Sequence[Any]) -> Iterable[Outgoing]:
         return self.handlers[records[0].topic].apply(records, prepared)
 
-    def changed_rows(self, partition: int | None) -> list[Outgoing]:
-        return [Outgoing(self.rows.changelog, *change, partition) for change in self.rows.take_changes()]
+    def changed_rows(self, numbers: Iterable[int]) -> list[Outgoing]:
+        changelog = self.rows.changelog
+        return [Outgoing(changelog, *change, number) for number in numbers for change in self.rows.take_changes(number)]
 
 
-def work_of(settings: Settings) -> Work:
+def work_of(settings: Settings, scorer: Scorer, models: Mapping[str, str]) -> Work:
     kafka, batching = settings.kafka, settings.models
-    scorer = open_scorer(settings)
-    rows = TableRows({}, kafka.topic(topics.SENSITIVITY))
+    rows = TableRows(kafka.topic(topics.SENSITIVITY), positions=kafka.guarantee == "at_least_once")
     desk = Desk(
         scorer=scorer,
         encoder=DirectThread("encoder", batching.max_batch),
@@ -62,13 +63,18 @@ def work_of(settings: Settings) -> Work:
         policy=settings.policy(),
         rows=rows,
         name=kafka.topic,
-        stamp=models_stamp(scorer.describe()),
+        stamp=models_stamp(models),
         bury=_refuse,
         largest_bytes=kafka.topics.max_message_bytes,
         placing=Placing(4),
     )
     handlers: tuple[Handler[Any], ...] = (Resonance(desk), regenerator(desk), bridger(desk))
     return Work({one.topic: one for one in handlers}, rows)
+
+
+def opened(settings: Settings) -> Work:
+    scorer = open_scorer(settings)
+    return work_of(settings, scorer, scorer.describe())
 
 
 def _refuse(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:

@@ -111,13 +111,13 @@ async def until(reached: Callable[[], bool]) -> None:
 class Member:
     """A worker's groups, with rows of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, restore_seconds: float = 60.0) -> None:
         self.rows = Counted()
         self.failures: list[BaseException] = []
         self.groups = Groups(
             (Group("rows", (Count(self.rows),), self.rows),),
             Sending({}, "g", 1000, 5, 2**20),
-            Limits(4, 8),
+            Limits(4, 8, restore_seconds),
             Suspects("suspects", "one"),
             self.failures.append,
             transactional=True,
@@ -226,6 +226,33 @@ def test_a_batch_that_fails_while_partitions_are_revoked_is_not_kept(log: Log) -
         Outbox.fails = False
         await one.own([0], 6)
         assert one.rows.kept[0] == log.rows[0] == []
+
+    asyncio.run(run())
+
+
+def test_rows_that_take_too_long_end_the_process_and_nothing_is_kept(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(options: object, wanted: Mapping[Place, Restored], *others: object) -> None:
+        del options, others
+        for place, kept in wanted.items():
+            kept.restore(
+                place.partition, cast("list[Received]", [Record("rows", 0, b"half")] * (place.topic == "rows"))
+            )
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        monkeypatch.setattr(beginning, "restore", never)
+        one = Member(restore_seconds=0.02)
+        one.groups.assign([Place("scenes", 0)], 5)
+        for _ in range(200):
+            if one.failures:
+                break
+            await asyncio.sleep(0.01)
+        [failure] = one.failures
+        assert isinstance(failure, beginning.RestoreError)
+        assert "restore_timeout_seconds" in str(failure)
+        assert dict(one.rows.kept) == {}
+        assert one.groups.runners == ()
+        assert log.restored == []
 
     asyncio.run(run())
 
