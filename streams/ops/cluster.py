@@ -80,7 +80,8 @@ class Cluster:
         """Return which groups there are; raises KafkaException."""
         listed = self.admin.list_consumer_groups(request_timeout=self._seconds).result(self._patience)
         if listed.errors:
-            raise listed.errors[0]
+            # Each is a KafkaError, which is no Exception: nobody would catch it.
+            raise KafkaException(listed.errors[0])
         return sorted(one.group_id for one in listed.valid)
 
     def groups(self, names: Iterable[str]) -> tuple[FoundGroup, ...]:

@@ -95,9 +95,9 @@ class Watcher:
                 self.look()
             # A fault of ours must not leave people with numbers that silently stand still.
             except Exception as error:  # noqa: BLE001 - as above
-                _log.exception("look_failed")
                 self._failures += 1
                 self._publish(self._stale(f"the look itself failed: {error!r}"))
+                _log.exception("look_failed")
             self._ending.wait(self._every_seconds)
 
     def _stale(self, error: str) -> Snapshot:

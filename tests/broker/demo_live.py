@@ -1,4 +1,7 @@
-"""`make demo-live`: a broker, its topics, a worker, and the example logs through them; all of it ended in the end."""
+"""`make demo-live`: a broker, topics, a dashboard, a worker, and the example logs through them; all ended in the end.
+
+In a terminal the dashboard stays until Ctrl-C; where nobody watches (CI is set, or no terminal) it ends at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kafka_server import BrokerError, find_broker, free_port
@@ -41,7 +44,11 @@ def run(environment: Mapping[str, str], *command: str) -> None:
 
 
 def environment_of(bootstrap: str) -> dict[str, str]:
-    given = {"SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS": bootstrap, "SCENESTREAM_WEB__PORT": str(free_port())}
+    given = {
+        "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+        "SCENESTREAM_WEB__PORT": str(free_port()),
+        "SCENESTREAM_OPS__LOGS_FOLDER": "examples",
+    }
     return {**os.environ, **given}
 
 
@@ -56,6 +63,36 @@ def _wait_until_ready(address: str, process: subprocess.Popen[bytes], log: Path)
     raise BrokerError(f"the worker is not ready at {address}:\n{log.read_text(errors='replace')[-2000:]}")
 
 
+@contextmanager
+def dashboard(environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Run a dashboard, and yield its address."""
+    with log.open("ab") as said:
+        process = subprocess.Popen(
+            [PROGRAM, "dashboard", "--port", "0"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            cwd=ROOT,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().removeprefix("dashboard: ").strip()
+        if not address:
+            raise BrokerError(f"the dashboard did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def watched() -> bool:
+    """Return whether a person is there to look."""
+    return sys.stdout.isatty() and sys.stdin.isatty() and not os.environ.get("CI")
+
+
 def main(out: str) -> None:
     with tempfile.TemporaryDirectory(prefix="scenestream-live-") as name:
         folder = Path(name)
@@ -65,9 +102,17 @@ def main(out: str) -> None:
             environment = environment_of(broker.bootstrap)
             print(f"Kafka at {broker.bootstrap}", flush=True)  # noqa: T201 - for a person
             run(environment, "topics", "create")
-            with worker(environment, folder / "worker.log"):
+            with (
+                dashboard(environment, folder / "dashboard.log") as address,
+                worker(environment, folder / "worker.log"),
+            ):
                 print(f"a worker at http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", flush=True)  # noqa: T201
                 run(environment, "replay", *(f"examples/{log}" for log in LOGS), "--target", "kafka", "--out", out)
+                print(f"dashboard: {address}", flush=True)  # noqa: T201
+                if watched():
+                    print("It is all running still: open the dashboard. Ctrl-C ends it.", flush=True)  # noqa: T201
+                    with suppress(KeyboardInterrupt):
+                        signal.pause()
         finally:
             broker.close()
 

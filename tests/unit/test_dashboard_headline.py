@@ -126,6 +126,9 @@ def test_nobody_works() -> None:
     told = said(snapshot(group(partition(verdict=stopped, member=None), verdict=stopped, members=0)))
     assert (told.tone, told.title) == ("bad", "No worker is running")
     assert "until a worker starts" in told.words
+    idle = said(snapshot(group(partition(lag=0, age_seconds=0.0, member=None), members=0)))
+    assert (idle.tone, idle.title) == ("warning", "No worker is running")
+    assert said(snapshot(group(members=0))).tone == "bad"
     assert said(snapshot()).title == "No worker has been here yet"
 
 

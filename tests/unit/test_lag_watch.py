@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
+from structlog.testing import CapturingLogger
 
 from streams.kafka.clients import BrokerAway
 from streams.ops.cluster import Cluster
@@ -65,7 +66,9 @@ def test_before_the_first_look_there_is_nothing_but_the_error() -> None:
     assert (snapshot.looks, snapshot.groups, snapshot.error) == (0, (), "no Kafka answers")
 
 
-def test_a_fault_of_ours_is_told_and_does_not_end_the_watch() -> None:
+def test_a_fault_of_ours_is_told_and_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr("streams.ops.watch._log", log)
     cluster = Scripted(broken, fine)
     with Watcher(cluster, QUICK) as watcher:
         first = watcher.wait_newer(None, 10.0)
@@ -75,6 +78,7 @@ def test_a_fault_of_ours_is_told_and_does_not_end_the_watch() -> None:
         assert second is not None
         assert (second.error, second.failures) == (None, 1)
     assert cluster.closed
+    assert [(call.method_name, call.args) for call in log.calls] == [("exception", ("look_failed",))]
 
 
 def test_whoever_waits_is_woken_by_the_end_and_not_kept_longer_than_asked() -> None:

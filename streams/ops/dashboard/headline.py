@@ -74,13 +74,14 @@ def _with_others(said: Headline, snapshot: Snapshot, ours: str) -> Headline:
 def _of_group(group: GroupLag, stages: Mapping[str, str], at: datetime) -> Headline:
     waiting = _waiting(group)
     health = group.verdict.health
+    if not group.members:
+        # True from the first look on; a verdict takes its time.
+        words = f"{waiting} Nobody is in group {group.group}, so nothing is read until a worker starts."
+        return Headline("bad" if group.lag else "warning", "No worker is running", words)
     if health == "OK":
         if group.lag and (group.age_seconds or 0.0) < 1.0:
             waiting = f"{_count(group)} on the way, none older than a second."
         return Headline("good", "Keeping up" if group.lag is not None else "Ready, and waiting", waiting)
-    if not group.members:
-        words = f"{waiting} Nobody is in group {group.group}, so nothing is read until a worker starts."
-        return Headline("bad" if group.lag else "warning", "No worker is running", words)
     worst = worst_partition(group)
     stage = stages.get(worst.topic, worst.topic) if worst is not None else group.group
     title = _TITLES[health].format(stage=stage, Stage=stage[:1].upper() + stage[1:])

@@ -52,6 +52,9 @@ const extend = () => {
 };
 feed.listen((name) => name === "lag" && extend());
 
+// A group that keeps up has a few on their way at every look, and rates that say nothing of an end.
+const catchUp = (one) => (one.health === "OK" && (one.catch_up === "never" || one.catch_up > 60) ? h("span", { class: "quiet" }, "keeping up") : span(one.catch_up));
+
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
   h("th", { scope: "row", class: "left wrap" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
   h("td", null, verdict(group.health)),
@@ -59,7 +62,7 @@ const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selec
   h("td", null, span(group.age)),
   h("td", { class: "optional" }, rate(group.in)),
   h("td", { class: "optional" }, rate(group.out)),
-  h("td", null, span(group.catch_up)),
+  h("td", null, catchUp(group)),
   h("td", { class: "optional" }, h("span", { title: group.state }, count(group.members))),
   h("td", { class: "strip optional" }, h("canvas", { "data-keep": "strip", "data-strip": group.group, height: 1, role: "img", "aria-label": `Lag of ${group.group} by partition` })),
   h("td", { class: "optional" }, sums && spark(sums, { tone: toneOf(group.health), top: 10, label: `Lag of ${group.group} over time` })));
@@ -126,7 +129,7 @@ const partitionRow = (group, one) => {
     h("td", { "data-figure": "lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
     h("td", null, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
     h("td", null, span(one.age)),
-    h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, span(one.catch_up)),
+    h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, catchUp(one)),
     h("td", { class: "optional" }, span(one.horizon)),
     h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0], 26)}` : h("span", { class: "quiet" }, "nobody")),
     h("td", { class: "left wrap" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
@@ -179,12 +182,13 @@ export const drawn = (place) => {
   const rows = [...history.rows.values()];
   frame.style.height = `${Math.max(72, Math.min(420, rows.length * (rows.length > 60 ? 3 : 11)))}px`;
   heat.paint(frame.querySelector("canvas"), history.at.map((_, column) => rows.map((row) => row.lag[column] ?? null)));
-  if (!frame.dataset.wired) wire(frame);
+  if (!wired.has(frame)) wire(frame);
   if (cursor) point(frame);
 };
 
+const wired = new WeakSet();
 const wire = (frame) => {
-  frame.dataset.wired = "yes";
+  wired.add(frame);
   frame.addEventListener("pointermove", (event) => {
     const box = frame.getBoundingClientRect();
     cursor = { row: Math.floor(((event.clientY - box.top) / box.height) * history.rows.size), column: Math.floor(((event.clientX - box.left) / box.width) * history.at.length) };

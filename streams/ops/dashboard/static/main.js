@@ -119,6 +119,8 @@ const signInDialog = () => {
   const input = h("input", { type: "password", name: "token", required: true, autocomplete: "current-password" });
   const form = h("form", { method: "dialog" },
     h("p", { class: "note" }, "The token that this dashboard was started with. Signed in, you can send dead letters back, start replays, and show texts."),
+    // Password managers keep a token under a name.
+    h("input", { type: "text", name: "username", autocomplete: "username", value: "scenestream", hidden: true }),
     h("label", { class: "field" }, "Token", input), wrong,
     h("div", { class: "row" }, h("button", { type: "button", class: "do second", value: "cancel" }, "Cancel"), h("button", { type: "submit", class: "do" }, "Sign in")));
   form.querySelector("[value=cancel]").addEventListener("click", () => dialog.close());

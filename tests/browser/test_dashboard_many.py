@@ -1,0 +1,153 @@
+"""Two hundred partitions in each of twenty groups: what a look costs the server and the page, in processor time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web
+from chromium import chromium
+from dashboards import Visit
+from playwright.sync_api import Browser, expect
+
+from streams.ops.dashboard.assets import load_assets
+from streams.ops.dashboard.feed import Feed, stream
+from streams.ops.dashboard.guard import Guard
+from streams.ops.dashboard.lag_history import LagHistory
+from streams.ops.dashboard.lag_view import lag_document
+from streams.ops.dashboard.web import answer, make_app
+from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
+
+GROUPS, PARTITIONS, LOOKS = 20, 200, 40
+BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+OK = Verdict(health="OK", evidence="keeping up")
+
+
+def look(number: int) -> Snapshot:
+    def partition(group: int, one: int) -> PartitionLag:
+        lag = (group * 31 + one * 7 + number * 3) % 400
+        return PartitionLag.model_construct(
+            topic="scenes", partition=one, committed=1000, earliest=0, latest=1000 + lag, lag=lag, certainty="exact",
+            age_seconds=lag / 10, age_at=BEGAN, age_method="fetched", rate_in=1.0, rate_out=1.0, catch_up_seconds=0.0,
+            horizon_seconds=1e5, lost=0, member=f"member-{one % 8}", host="/127.0.0.1", verdict=OK,
+        )  # fmt: skip
+
+    groups = tuple(
+        GroupLag.model_construct(
+            group=f"group-{group:02d}", state="Stable", protocol="classic", members=8, lag=1, certainty="exact",
+            age_seconds=1.0, rate_in=1.0, rate_out=1.0, catch_up_seconds=0.0, verdict=OK,
+            partitions=tuple(partition(group, one) for one in range(PARTITIONS)), error=None,
+        )
+        for group in range(GROUPS)
+    )  # fmt: skip
+    return Snapshot.model_construct(
+        cluster="many", at=BEGAN + timedelta(seconds=2 * number), took_seconds=0.1, groups=groups, topics=(),
+        looks=number + 1, failures=0, error=None,
+    )  # fmt: skip
+
+
+class Served:
+    """The page over looks that are made up, served in a thread; `seconds` of processor time a published look took."""
+
+    def __init__(self) -> None:
+        self.history = LagHistory()
+        self.number = 0
+        self.address = ""
+        self.seconds: list[float] = []
+        self._loop = asyncio.new_event_loop()
+        self._ended = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._thread.start()
+        assert self._ready.wait(30)
+
+    def publish(self) -> None:
+        async def run() -> None:
+            snapshot = look(self.number)
+            self.number += 1
+            began = time.thread_time()
+            self.history.add(snapshot)
+            self.feed.publish("lag", lag_document(snapshot, "group-00", "nowhere", 2.0))
+            self.feed.publish("sums", self.history.sums(150))
+            self.seconds.append(time.thread_time() - began)
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        self.feed = Feed()
+        app = make_app(Guard(None, (), time.monotonic), load_assets())
+
+        async def events(request: web.Request) -> web.StreamResponse:
+            return await stream(self.feed, request, self._ended)
+
+        async def of_group(request: web.Request) -> web.Response:
+            return answer(self.history.of_group(request.query["group"]))
+
+        app.router.add_get("/api/events", events)
+        app.router.add_get("/api/lag/history", of_group)
+        runner = web.AppRunner(app, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        self.feed.publish("about", {"source": "live"})
+        self._ready.set()
+        await self._ended.wait()
+        await runner.cleanup()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def served(browser: Browser) -> Iterator[Served]:
+    del browser  # first in, last out
+    one = Served()
+    yield one
+    one.end()
+
+
+def test_four_thousand_partitions_stay_smooth(browser: Browser, served: Served) -> None:
+    for _ in range(LOOKS):
+        served.publish()
+    with Visit(browser, served.address) as visit:
+        page = visit.go("lag")
+        rows = page.locator("section[aria-labelledby=partitions-title] tbody tr")
+        expect(page.locator(".groups tbody tr")).to_have_count(GROUPS)
+        expect(rows).to_have_count(24)
+        expect(page.locator("#heat-title")).to_contain_text(f"{PARTITIONS} partitions")
+        strips = page.evaluate("[...document.querySelectorAll('[data-strip]')].map((one) => one.width)")
+        assert strips == [PARTITIONS] * GROUPS
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def spent() -> float:
+            told = session.send("Performance.getMetrics")["metrics"]
+            return float(next(one["value"] for one in told if one["name"] == "TaskDuration"))
+
+        before, looks = spent(), 8
+        for _ in range(looks):
+            served.publish()
+            expect(page.locator(".frame canvas")).to_have_js_property("width", served.number)
+        assert (spent() - before) / looks < 0.25
+        # The picture at a moment says what the look said then.
+        page.locator(".frame").focus()
+        page.keyboard.press("ArrowDown")
+        last = look(served.number - 1).groups[0].partitions[1].lag
+        expect(page.locator(".frame .tip")).to_contain_text("scenes 1 at")
+        expect(page.locator(".frame .tip")).to_contain_text(f": {last} waiting")
+        page.get_by_role("button", name="All 200").click()
+        expect(rows).to_have_count(PARTITIONS)
+        assert visit.complaints == []
+    assert sorted(served.seconds)[len(served.seconds) // 2] < 0.25
