@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.beginning import RestoreError
 from streams.kafka.groups import AssignmentError
+from streams.kafka.partition import LogError
 from streams.kafka.patience import is_refused
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
@@ -34,7 +35,7 @@ _log = structlog.get_logger(__name__)
 # and no progress.
 WRONG, FAILED, OVERDUE, HUNG, STALLED = 2, 3, 4, 5, 6
 # Errors whose message is of Kafka or of ours.
-_OUR_WORDS = (KafkaError, OSError, HandlerError, Hung, Stalled, RestoreError)
+_OUR_WORDS = (KafkaError, OSError, HandlerError, Hung, Stalled, RestoreError, LogError)
 _OBJECTS_A_COLLECTION = 50_000
 
 
