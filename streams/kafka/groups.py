@@ -161,6 +161,10 @@ class Groups:
         """Note what a batch failed on, whoever has its partition now, and end the process."""
         self._last_words.say(error)
 
+    def commit_failed(self, error: BaseException) -> None:
+        """Begin anew from Kafka, or end the process: offsets that were thought committed may not be."""
+        self._runner_failed(error)
+
     def _runner_failed(self, error: BaseException) -> None:
         if isinstance(error, BatchError):
             self.failed_on(error)

@@ -153,7 +153,12 @@ class Consumer(driver.Consumer):
         self.transport.forget_topics()
 
     async def _commit_places(self, offsets: Mapping[Place, int]) -> None:
-        await self._thread.commit({TP(*place): offset for place, offset in offsets.items()})
+        try:
+            await self._thread.commit({TP(*place): offset for place, offset in offsets.items()})
+        except Exception as error:
+            # Whoever sent the batch hears of it with the next one only, and there may be none for long.
+            self.groups.commit_failed(error)
+            raise
 
 
 class Producer(driver.Producer):

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiokafka
+import structlog
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.kafka.patience import until_reached
 from streams.kafka.records import Place
 
+_log = structlog.get_logger(__name__)
 _POSITIONS_WITHIN_SECONDS = 3.0
+_ERRORS_EVERY_SECONDS = 1.0
 
 if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
@@ -44,6 +48,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka's consumer lives."""
 
     consumer: Consumer
+    _looking_for_errors: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         """Start the consumer; while Kafka is away, try again."""
@@ -58,7 +63,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 raise
 
         self.time_started = asyncio.get_running_loop().time()
-        await until_reached("consumer", attempt, lambda: self.should_stop)
+        if await until_reached("consumer", attempt, lambda: self.should_stop):
+            self._looking_for_errors = asyncio.create_task(self._look_for_errors(), name="group-errors")
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         """Return a consumer that reads committed records only, joined as `Membership` says."""
@@ -82,6 +88,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=membership.rebalance_timeout_ms,
             max_poll_interval_ms=_NEVER_MS,
         )
+
+    async def _look_for_errors(self) -> None:
+        """Ask the coordinator whether all is well, which Faust never does.
+
+        aiokafka's has no heartbeat and joins no more until somebody has heard of what went wrong.
+        """
+        while True:
+            await asyncio.sleep(_ERRORS_EVERY_SECONDS)
+            try:
+                self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001
+            except Exception as error:  # noqa: BLE001 - told to whoever ends the process
+                if isinstance(error, KafkaError) and error.retriable:
+                    _log.warning("kafka_away", what="group", error=repr(error))
+                    continue
+                self.parent_loop.call_soon_threadsafe(self.consumer.groups.fail, error)
+                return
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; raises where Faust says False, which nobody hears, or stops the thread."""
+        await self._ensure_consumer().commit(
+            {aiokafka.TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
+        return True
 
     async def seek_to(self, places: Mapping[Place, int | None]) -> None:
         """Seek to these offsets; where there is none to the committed one, and to the beginning where nothing is."""
@@ -117,6 +146,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_thread_stop(self) -> None:
         """Leave the group and stop."""
+        if self._looking_for_errors is not None:
+            self._looking_for_errors.cancel()
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             # aiokafka's coordinator leaves its group when it is closed, unless it knows of an instance id.
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001

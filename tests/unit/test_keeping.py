@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
+from aiokafka.errors import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_partition_runner import Record, turns
@@ -209,6 +210,21 @@ def test_after_a_batch_that_failed_everything_is_read_again(log: Log) -> None:
         await until(lambda: one.groups.restored)
         assert sorted(log.restored) == [0, 0, 1, 1]
         assert one.rows.kept[1] == log.rows[1] == []
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_after_a_commit_that_failed_behind_a_batch_everything_is_read_again(log: Log) -> None:
+    """At least once offsets are committed behind the next batch, and there may be none for long."""
+
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+        await one.work(0, b"a")
+        one.groups.commit_failed(CommitFailedError("the group has already rebalanced"))
+        await until(lambda: one.groups.restored)
+        assert sorted(log.restored) == [0, 0, 1, 1]
         assert one.failures == []
 
     asyncio.run(run())

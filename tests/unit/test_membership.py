@@ -6,8 +6,18 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    UnknownError,
+)
+from faust.types import TP
 
+from streams.kafka import membership
 from streams.kafka.membership import ConsumerThread, Membership
 
 DAY_MS = 24 * 3_600_000
@@ -31,3 +41,52 @@ def test_a_worker_without_partitions_is_never_too_idle_for_its_group() -> None:
             await consumer.stop()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [GroupAuthorizationFailedError("g"), UnknownError()], ids=repr)
+def test_what_ends_a_membership_ends_the_process_and_what_passes_does_not(
+    error: KafkaError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka's coordinator stands still, without a heartbeat, until somebody asks it."""
+    monkeypatch.setattr(membership, "_ERRORS_EVERY_SECONDS", 0.0)
+    coming = iter([None, GroupCoordinatorNotAvailableError(), None, error])
+    failures: list[BaseException] = []
+
+    def check_errors() -> None:
+        found = next(coming)
+        if found is not None:
+            raise found
+
+    async def run() -> None:
+        thread: Any = object.__new__(ConsumerThread)
+        thread.parent_loop = asyncio.get_running_loop()
+        thread.consumer = SimpleNamespace(groups=SimpleNamespace(fail=failures.append))
+        thread._consumer = SimpleNamespace(_coordinator=SimpleNamespace(check_errors=check_errors))
+        # In a thread of its own, as in a worker.
+        await asyncio.to_thread(asyncio.run, thread._look_for_errors())
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert failures == [error]
+
+
+@pytest.mark.parametrize("message", ["the group has already rebalanced", "refused"])
+def test_a_commit_that_was_not_made_is_an_error(message: str) -> None:
+    crashed: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        crashed.append(error)
+
+    async def commit(_: object) -> None:
+        raise CommitFailedError(message)
+
+    async def run() -> None:
+        thread: Any = object.__new__(ConsumerThread)
+        thread.crash, thread.log = crash, SimpleNamespace(exception=lambda *_: None)
+        thread._consumer = SimpleNamespace(commit=commit, assignment=lambda: {TP("scenes", 0)})
+        thread.tp_last_committed_at = {}
+        with pytest.raises(CommitFailedError, match=message):
+            await thread._commit({TP("scenes", 0): 7})
+
+    asyncio.run(run())
+    assert crashed == []
