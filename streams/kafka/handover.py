@@ -141,8 +141,8 @@ class Consumer(driver.Consumer):
         await asyncio.sleep(_GATHER_SECONDS)
         return rest
 
-    async def ends(self) -> Mapping[Place, tuple[int, int]]:
-        """Return of each partition that is handed over where we stand and where it ends; empty where nobody says."""
+    async def ends(self) -> Mapping[Place, tuple[int | None, int]]:
+        """Return of each partition that is handed over where we stand and where it ends, as far as anybody knows."""
         found = await self._thread.positions()
         return {Place(*tp): stand for tp, stand in found.items()}
 

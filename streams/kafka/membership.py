@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiokafka
 import structlog
@@ -20,6 +20,7 @@ from streams.kafka.records import Place
 _log = structlog.get_logger(__name__)
 _POSITIONS_WITHIN_SECONDS = 3.0
 _ERRORS_EVERY_SECONDS = 1.0
+Answer = TypeVar("Answer")
 
 if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
@@ -129,20 +130,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if fresh:
             await consumer.seek_to_beginning(*fresh)
 
-    async def positions(self) -> Mapping[TP, tuple[int, int]]:
-        """Return of each partition that is handed over the position and the end; empty where Kafka does not say."""
-        found: Mapping[TP, tuple[int, int]] = await self.call_thread(self._positions)
+    async def positions(self) -> Mapping[TP, tuple[int | None, int]]:
+        """Return of each partition that is handed over the position, None where there is none, and the end.
+
+        One whose end Kafka does not say is left out.
+        """
+        found: Mapping[TP, tuple[int | None, int]] = await self.call_thread(self._positions)
         return found
 
-    async def _positions(self) -> Mapping[TP, tuple[int, int]]:
+    async def _positions(self) -> Mapping[TP, tuple[int | None, int]]:
         consumer = self._ensure_consumer()
         mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
-        try:
-            async with asyncio.timeout(_POSITIONS_WITHIN_SECONDS):
-                ends = await consumer.end_offsets(mine)
-                return {tp: (await consumer.position(tp), ends[tp]) for tp in mine}
-        except (KafkaError, OSError):
-            return {}
+        ends: Mapping[TP, int] | None = await _said(consumer.end_offsets(mine))
+        if ends is None:
+            # One without a leader keeps all others waiting.
+            found = await asyncio.gather(*(_said(consumer.end_offsets([tp])) for tp in mine))
+            ends = {tp: end for one in found if one is not None for tp, end in one.items()}
+        positions = await asyncio.gather(*(_said(consumer.position(tp)) for tp in ends))
+        return {tp: (position, end) for (tp, end), position in zip(ends.items(), positions, strict=True)}
 
     async def on_thread_stop(self) -> None:
         """Leave the group and stop."""
@@ -155,3 +160,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: Faust would look for streams that take part, and there are none."""
+
+
+async def _said(asked: Awaitable[Answer]) -> Answer | None:
+    """Return what Kafka says; None where it does not say so in time."""
+    try:
+        async with asyncio.timeout(_POSITIONS_WITHIN_SECONDS):
+            return await asked
+    except (KafkaError, OSError):
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -90,3 +91,28 @@ def test_a_commit_that_was_not_made_is_an_error(message: str) -> None:
 
     asyncio.run(run())
     assert crashed == []
+
+
+def test_a_partition_that_is_slow_to_answer_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "_POSITIONS_WITHIN_SECONDS", 0.05)
+    here, slow, leaderless = (TP("scenes", number) for number in range(3))
+
+    async def end_offsets(asked: Sequence[TP]) -> dict[TP, int]:
+        if leaderless in asked:
+            await asyncio.Event().wait()
+        return dict.fromkeys(asked, 9)
+
+    async def position(tp: TP) -> int:
+        if tp == slow:
+            await asyncio.Event().wait()
+        return 7
+
+    async def run() -> None:
+        thread: Any = object.__new__(ConsumerThread)
+        thread.consumer = SimpleNamespace(groups=SimpleNamespace(topics={"scenes"}))
+        thread._consumer = SimpleNamespace(
+            assignment=lambda: {here, slow, leaderless, TP("other", 0)}, end_offsets=end_offsets, position=position
+        )
+        assert await thread._positions() == {here: (7, 9), slow: (None, 9)}
+
+    asyncio.run(run())
