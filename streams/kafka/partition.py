@@ -58,7 +58,6 @@ class PartitionRunner:
         self.number = number
         self.outbox = outbox
         self.progressed_at_seconds = time.monotonic()
-        self.committed = 0
         self.next_offsets: dict[Place, int] = {}
         # What this runner committed; nothing before its first batch.
         self.committed_offsets: dict[Place, int] = {}
@@ -116,7 +115,6 @@ class PartitionRunner:
             )
         if self._open_records == 0:
             self.progressed_at_seconds = time.monotonic()
-        self.committed = 0
         self.next_offsets[place] = records[-1].offset + 1
         self._waiting[place].extend(records)
         self._open_records += len(records)
@@ -248,7 +246,6 @@ class PartitionRunner:
             records = batch.all_records
             self._meter.committed(records, sent, seconds)
             self._open_records -= len(records)
-            self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()
 
     def _outputs(self, batch: Batch[Any]) -> list[Outgoing]:
