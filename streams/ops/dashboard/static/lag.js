@@ -57,7 +57,7 @@ const catchUp = (one) => (one.health === "OK" && (one.catch_up === "never" || on
 
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
   h("th", { scope: "row", class: "left wrap" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
-  h("td", null, verdict(group.health)),
+  h("td", null, !group.members && group.lag ? h("span", { class: "tag", "data-tone": "bad" }, "nobody reads") : verdict(group.health)),
   h("td", { "data-figure": "lag" }, atMost(group.lag, group.upper)),
   h("td", null, span(group.age)),
   h("td", { class: "optional" }, rate(group.in)),

@@ -17,9 +17,12 @@ export const stagesNow = (topology, lag, pulse) => {
     const order = ["STOP", "STALL", "REWIND", "WARN", "UNKNOWN", "OK"];
     const health = order.find((one) => healths.includes(one)) ?? (beat && pulse.source === "run" ? "OK" : "UNKNOWN");
     const rates = topic?.out.filter(known) ?? [];
+    const waiting = lags.length ? lags.reduce((sum, one) => sum + one, 0) : null;
+    // Nobody reads: known at once, where a verdict takes its time.
+    const alone = ours && !ours.error && !ours.members;
     return {
-      stage, reads, health, topic: topology.names[reads],
-      waiting: lags.length ? lags.reduce((sum, one) => sum + one, 0) : null,
+      stage, reads, waiting, topic: topology.names[reads],
+      health: alone && health === "OK" ? (waiting ? "STOP" : "UNKNOWN") : health,
       upper: Boolean(ours?.upper),
       age: ages.length ? Math.max(...ages) : null,
       took: beat?.age.p50_seconds ?? null,
