@@ -86,7 +86,9 @@ class Groups:
     @property
     def restored(self) -> bool:
         """Whether our partitions (none at all counts) have their rows back."""
-        return self._starting is not None and self._starting.done() and not self._starting.cancelled()
+        # Read once, for the watchdog asks from its own thread.
+        starting = self._starting
+        return starting is not None and starting.done() and not starting.cancelled()
 
     @property
     def restoring(self) -> Mapping[str, int | float] | None:
@@ -178,12 +180,15 @@ class Groups:
         runners, self._runners = self.runners, {}
         self._unsought.clear()
         for runner in runners:
+            # Before its rows are dropped: on none it would begin them anew, and its outbox may well commit that.
+            runner.halt()
             self._beginning.drop(runner)
-        self._begin(self._start_over(runners, self._starting))
+        leaving = self._beginning.let_go(runner.abandon() for runner in runners)
+        self._begin(self._start_over(leaving, self._starting))
 
-    async def _start_over(self, runners: Sequence[PartitionRunner], starting: asyncio.Task[None] | None) -> None:
+    async def _start_over(self, leaving: Sequence[asyncio.Task[None]], starting: asyncio.Task[None] | None) -> None:
         await _cancel(starting)
-        await self._beginning.wait_a_little(self._beginning.let_go(runner.abandon() for runner in runners))
+        await self._beginning.wait_a_little(leaving)
         await self._start(self._generation)
 
     async def _start(self, generation: int) -> None:
@@ -271,7 +276,12 @@ class Groups:
 async def _cancel(task: asyncio.Task[None] | None) -> None:
     if task is not None and not task.done():
         task.cancel()
-        await asyncio.wait([task])
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            # Whoever cancels us begins the same partitions: what the task still drops must be dropped before that.
+            await asyncio.wait([task])
+            raise
 
 
 async def _no_commit(offsets: Mapping[Place, int]) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
 
 _HEARTBEAT_MS = 500
+# aiokafka takes a consumer that fetches nothing for so long out of its group, and never lets it in again: a spare one
+# has no partition to fetch, and one that restores fetches later. One that hangs is the watchdog's business.
+_NEVER_MS = 100 * 365 * 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # How soon a worker hears of a rebalance, for which all others stand still.
             heartbeat_interval_ms=min(_HEARTBEAT_MS, membership.session_timeout_ms // 3),
             rebalance_timeout_ms=membership.rebalance_timeout_ms,
-            # A worker that is busy or has nothing to do still polls; one that hangs is the watchdog's business.
-            max_poll_interval_ms=max(300_000, membership.rebalance_timeout_ms),
+            max_poll_interval_ms=_NEVER_MS,
         )
 
     async def seek_to(self, places: Mapping[Place, int | None]) -> None:

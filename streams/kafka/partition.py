@@ -145,11 +145,15 @@ class PartitionRunner:
         await self.pause()
         await self.outbox.stop()
 
-    async def abandon(self) -> None:
-        """Drop everything at once: Kafka was away, and what became of the batch in flight is not known."""
+    def halt(self) -> None:
+        """Touch no row from now on: Kafka was away, and what became of the batch in flight is not known."""
         for task in self._tasks:
             task.remove_done_callback(self._ended)
             task.cancel()
+
+    async def abandon(self) -> None:
+        """Drop everything at once."""
+        self.halt()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.outbox.stop()
 

@@ -82,7 +82,8 @@ class Suspects:
 
     def drop(self, number: int) -> None:
         """Forget what is noted of a partition number."""
-        for place in [place for place in self._noted if place.partition == number]:
+        # A copy, for others are restored meanwhile, in a thread.
+        for place in [place for place in [*self._noted] if place.partition == number]:
             del self._noted[place]
 
     def restore(self, number: int, records: Sequence[Received]) -> None:

@@ -117,9 +117,11 @@ class PlainOutbox:
 
     async def stop(self) -> None:
         """Wait for the last commit and close the producer."""
-        await self.flush()
-        if self._producer is not None:
-            await self._producer.stop()
+        try:
+            await self.flush()
+        finally:
+            if self._producer is not None:
+                await self._producer.stop()
 
 
 class SharedCommits:

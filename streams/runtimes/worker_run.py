@@ -57,7 +57,10 @@ class Worker(faust.Worker):
         super()._on_sigint()
 
     def on_worker_shutdown(self) -> None:
-        """End the model threads: what they are asked now will not be committed."""
+        """End the model threads: what they are asked now will not be committed. There is a deadline in any case."""
+        if not self._live.groups.draining:
+            # Faust gave up by itself; while a worker drains, its watchdog sleeps.
+            self._drain()
         for thread in self._live.threads:
             thread.close()
         super().on_worker_shutdown()

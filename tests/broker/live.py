@@ -175,7 +175,13 @@ class Pipeline:
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, acks="all", enable_idempotence=True)
+        # A broker that is killed on a busy machine may take its time to come back.
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=120_000,
+        )
         await producer.start()
         try:
             yield producer

@@ -24,7 +24,7 @@ from tests.chaos.silence import longest_silences
 
 # In `strict` the ledger's promise holds at every moment, so that every row can be held against it.
 POLICY = Settings(gate=Gate(mode="strict")).policy()
-_QUIET_SECONDS = 60.0
+_QUIET_SECONDS = 90.0
 _MAY_STILL_COME_SECONDS = 1.0
 
 

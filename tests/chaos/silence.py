@@ -17,9 +17,9 @@ class Answer:
 
 
 def longest_silences(answers: Iterable[Answer], since: float) -> Mapping[int, float]:
-    """Return for each partition the longest time, ending after `since`, without an outcome while a scene waited, in s.
+    """Return for each partition the longest time after `since` without an outcome while a scene waited, in s.
 
-    A gap begins with the last outcome before it, or with the first scene that was sent in it where none was waiting.
+    It begins with the last outcome before it, or with the first scene that was sent in it where none was waiting.
     """
     partitions: dict[int, list[Answer]] = defaultdict(list)
     for answer in answers:
@@ -38,5 +38,5 @@ def _longest(answers: list[Answer], since: float) -> float:
         if answer.seen_at < since:
             break
         before = answers[place - 1].seen_at if place else oldest_sent
-        longest = max(longest, answer.seen_at - max(before, oldest_sent))
+        longest = max(longest, answer.seen_at - max(before, oldest_sent, since))
     return longest

@@ -166,6 +166,7 @@ def test_silence_counts_from_the_last_outcome_or_from_the_scene_that_waited() ->
         Answer(1, sent_at=1.0, seen_at=1.1),
         Answer(1, sent_at=6.0, seen_at=8.0),
     ]
-    assert longest_silences(answers, since=1.0) == {0: pytest.approx(4.0), 1: pytest.approx(2.0)}
+    assert longest_silences(answers, since=0.0) == {0: pytest.approx(4.0), 1: pytest.approx(2.0)}
+    assert longest_silences(answers, since=1.0) == {0: pytest.approx(3.5), 1: pytest.approx(2.0)}
     assert longest_silences(answers, since=5.0) == {0: pytest.approx(0.2), 1: pytest.approx(2.0)}
     assert longest_silences([], since=0.0) == {}

@@ -230,6 +230,49 @@ def test_a_batch_that_fails_while_partitions_are_revoked_is_not_kept(log: Log) -
     asyncio.run(run())
 
 
+def test_no_row_is_touched_after_it_was_dropped_while_others_are_restored(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One partition fails while another is restored: the rest must not go on with rows that are gone."""
+    begun = asyncio.Event()
+
+    async def half(
+        options: object, wanted: Mapping[Place, Restored], progress: Progress, done: Callable[[Place], None]
+    ) -> None:
+        slow = {place: kept for place, kept in wanted.items() if place.partition == 2 and not begun.is_set()}
+        await _restore(options, {place: kept for place, kept in wanted.items() if place not in slow}, progress, done)
+        if slow:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # A reader takes its time to stop.
+                await turns(50)
+
+    async def run() -> None:
+        monkeypatch.setattr(beginning, "restore", half)
+        one = Member()
+        one.groups.assign([Place("scenes", number) for number in range(PARTITIONS)], 5)
+        await begun.wait()
+        await one.work(1, b"a")
+        Outbox.fails = True
+        lost, next_one = Record("scenes", 0, b"lost"), Record("scenes", 1, b"b", partition=1)
+        one.groups.put(Place("scenes", 0), cast("list[Received]", [lost]))
+        await until(lambda: len(one.groups.runners) == 0 or bool(one.rows.kept[0]))
+        failing = [runner for runner in one.groups.runners if runner.number == 1]
+        await until(lambda: one.groups.runners == ())
+        Outbox.fails = False
+        for runner in failing:
+            runner.put(Place("scenes", 1), cast("list[Received]", [next_one]))
+        await turns(20)
+        assert not one.rows.kept[1]
+        await until(lambda: one.groups.restored)
+        assert one.rows.kept[1] == log.rows[1] == [b"a"]
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
 def test_rows_that_take_too_long_end_the_process_and_nothing_is_kept(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(options: object, wanted: Mapping[Place, Restored], *others: object) -> None:
         del options, others

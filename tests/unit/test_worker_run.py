@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import faust
 import pytest
 from aiokafka.errors import KafkaError, ProducerFenced, TopicAuthorizationFailedError
 
@@ -7,8 +12,9 @@ from streams.kafka.groups import AssignmentError
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
+from streams.runtimes import worker_run
 from streams.runtimes.worker_rows import RowError
-from streams.runtimes.worker_run import code_of
+from streams.runtimes.worker_run import Worker, code_of
 from streams.runtimes.worker_watch import Stalled
 
 
@@ -37,3 +43,15 @@ def wrapped(reason: Exception) -> KafkaError:
 )
 def test_the_exit_code_says_whether_to_start_again(error: Exception, code: int) -> None:
     assert code_of(error) == code
+
+
+def test_a_worker_that_faust_stops_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    overdue = threading.Event()
+    monkeypatch.setattr(worker_run, "_overdue", lambda _: overdue.set())
+    monkeypatch.setattr(faust.Worker, "on_worker_shutdown", lambda _: None)
+    worker: Any = object.__new__(Worker)
+    worker._live = SimpleNamespace(groups=SimpleNamespace(draining=False), threads=())
+    worker._drain_timeout_seconds = 0.01
+    worker.on_worker_shutdown()
+    assert worker._live.groups.draining
+    assert overdue.wait(10)
