@@ -139,7 +139,7 @@ const partitionRow = (group, one) => {
     h("td", null, span(one.age)),
     h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, catchUp(one)),
     h("td", { class: "optional" }, span(one.horizon)),
-    h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0], 20)}` : h("span", { class: "quiet" }, "nobody")),
+    h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
     h("td", { class: "left wrap because" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
 };
 

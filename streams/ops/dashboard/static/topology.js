@@ -188,7 +188,7 @@ export const drawTree = (topology, lag, pulse) => {
   const isRun = pulse?.source === "run";
   return h("ul", { class: "tree", "data-key": "tree" }, stagesNow(topology, lag, pulse).map((now) =>
     h("li", { class: "panel", "data-tone": toneOf(now.health), "data-key": now.stage },
-      h("div", { class: "top" }, h("h3", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
+      h("div", { class: "top" }, h("h2", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
       h("dl", null,
         h("div", null, h("dt", null, isRun ? "A call" : "Oldest"), h("dd", null, isRun ? span(now.took) : span(now.age))),
         h("div", null, h("dt", null, isRun ? "Done" : "Rate"), h("dd", null, isRun ? count(now.done) : rate(now.rate))),
