@@ -77,6 +77,7 @@ class Visit:
     def go(self, view: str = "") -> Page:
         self.page.goto(f"{self.address}#/{view}")
         self.page.locator("h1").wait_for()
+        expect(self.page.locator("#live-words")).not_to_have_text("connecting")
         return self.page
 
     def sign_in(self, token: str = TOKEN) -> None:

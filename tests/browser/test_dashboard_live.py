@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -27,6 +28,7 @@ from schemas.topics import dead_topic
 
 Answer = TypeVar("Answer")
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 POISON = "the draft that its models fail on"
 
 
@@ -100,7 +102,11 @@ def stage(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         pipeline = Pipeline(broker.bootstrap, folder)
         aside(pipeline.make_topics())
-        environment = {**pipeline.environment, "SCENESTREAM_OPS__TIMEOUT_SECONDS": "2"}
+        environment = {
+            **pipeline.environment,
+            "SCENESTREAM_OPS__TIMEOUT_SECONDS": "2",
+            "SCENESTREAM_OPS__LOGS_FOLDER": str(EXAMPLES),
+        }
         with Dashboard(folder, environment=environment) as dashboard:
             yield Stage(broker, pipeline, dashboard)
     finally:
@@ -249,6 +255,27 @@ def test_a_wrong_token_changes_nothing(browser: Browser, stage: Stage) -> None:
             }"""
         )
         assert told == [401, 401, 401]
+
+
+def test_a_replay_is_started_and_followed_from_the_page(browser: Browser, stage: Stage) -> None:
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.go("replays")
+        expect(page.locator("main")).to_contain_text("Sign in to start a replay")
+        visit.sign_in()
+        page.locator("select[name=log]").select_option("scenes.jsonl")
+        page.get_by_label("Scenes at most").fill("4")
+        page.get_by_role("button", name="Start").click()
+        job = page.locator("[data-state=done]")
+        expect(job).to_contain_text("4 scenes", timeout=90_000)
+        expect(page.locator("section[aria-labelledby=runs-title] tbody td").first).to_have_text("4")
+        page.locator("select[name=kind]").select_option("range")
+        page.locator("input[name=since]").fill("2001-01-01T00:00:00")
+        page.locator("input[name=until]").fill("2001-01-02T00:00:00")
+        page.get_by_role("button", name="Start").click()
+        expect(page.locator("[data-state=failed]")).to_contain_text("no scene came in that time")
+        with page.expect_navigation():
+            job.get_by_role("link", name="Its report").click()
+        expect(page.locator("h1")).to_contain_text("of 4 scenes")
 
 
 def test_many_tabs_share_one_stream(browser: Browser, stage: Stage) -> None:

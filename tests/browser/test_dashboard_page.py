@@ -201,5 +201,6 @@ def test_motion_is_off_for_those_who_want_none(browser: Browser, shown: Dashboar
     with Visit(browser, shown.address) as visit:
         visit.page.emulate_media(reduced_motion="reduce")
         page = visit.go()
+        page.locator(".flow").first.wait_for(state="attached")
         names = "[...document.querySelectorAll('.flow')].map((one) => getComputedStyle(one).animationName)"
         assert set(page.evaluate(names)) == {"none"}

@@ -228,8 +228,14 @@ def test_history_says_who_left_and_what_moved() -> None:
     assert [event["words"] for event in events] == [
         "Stable → Empty",
         "2 members left: 0 now",
-        "2 partitions changed hands",
         "OK → STOP: nobody commits",
+    ]
+    history.add(snapshot(group(partition(0), partition(1), verdict=gone), at=AT + timedelta(seconds=4)))
+    events = history.events()["events"]
+    assert [event["words"] for event in events[3:]] == [
+        "Empty → Stable",
+        "1 member joined: 1 now",
+        "2 partitions changed hands",
     ]
 
 

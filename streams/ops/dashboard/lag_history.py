@@ -120,7 +120,7 @@ def changes(before: GroupLag, now: GroupLag, at: float) -> list[Event]:
         found.append(Event(at, now.group, "members", who))
     owners = {(one.topic, one.partition): one.member for one in before.partitions}
     moved = [one for one in now.partitions if owners.get((one.topic, one.partition), one.member) != one.member]
-    if moved:
+    if moved and now.members:
         what = f"{len(moved)} partition{'s' * (len(moved) > 1)} changed hands"
         found.append(Event(at, now.group, "moved", what))
     if before.verdict.health != now.verdict.health:

@@ -36,12 +36,20 @@ const base = () => {
 export const chart = (name, label, height) => h("div", { class: "plot", "data-keep": name, "data-chart": name, role: "img", "aria-label": label, style: { height: `${height}px` } });
 
 // Draw a figure into its place; the same figure in the same colours is not drawn again.
+// One drawing of a place at a time: plotly mixes up two that overlap.
 const last = new WeakMap();
+const busy = new WeakSet();
+const next = new WeakMap();
 export const draw = async (place, data, layout) => {
   if (!place) return;
+  if (busy.has(place)) {
+    next.set(place, [data, layout]);
+    return;
+  }
   const wanted = JSON.stringify([data, layout, colour("ink")]);
   if (last.get(place) === wanted) return;
   last.set(place, wanted);
+  busy.add(place);
   try {
     const plotly = await load();
     const full = { ...base(), ...layout, xaxis: { ...axis, ...layout.xaxis }, yaxis: { ...axis, ...layout.yaxis } };
@@ -50,5 +58,11 @@ export const draw = async (place, data, layout) => {
   } catch (error) {
     last.delete(place);
     place.textContent = `This chart could not be drawn (${error.message}); its numbers are below.`;
+  }
+  busy.delete(place);
+  if (next.has(place)) {
+    const [latest, shape] = next.get(place);
+    next.delete(place);
+    await draw(place, latest, shape);
   }
 };

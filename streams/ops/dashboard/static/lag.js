@@ -53,11 +53,11 @@ const extend = () => {
 feed.listen((name) => name === "lag" && extend());
 
 // A group that keeps up has a few on their way at every look, and rates that say nothing of an end.
-const catchUp = (one) => (one.health === "OK" && (one.catch_up === "never" || one.catch_up > 60) ? h("span", { class: "quiet" }, "keeping up") : span(one.catch_up));
+const catchUp = (one) => (one.health === "OK" && (one.age ?? 0) < 10 && (one.catch_up === "never" || one.catch_up > 60) ? h("span", { class: "quiet" }, "keeping up") : span(one.catch_up));
 
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
-  h("th", { scope: "row", class: "left wrap" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
-  h("td", null, verdict(group.health)),
+  h("th", { scope: "row", class: "left" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
+  h("td", null, !group.members && group.lag ? h("span", { class: "tag", "data-tone": "bad" }, "nobody reads") : verdict(group.health)),
   h("td", { "data-figure": "lag" }, atMost(group.lag, group.upper)),
   h("td", null, span(group.age)),
   h("td", { class: "optional" }, rate(group.in)),
@@ -101,7 +101,15 @@ const heatPart = (group) => {
   const rows = [...(history?.group === group.group ? history.rows.values() : [])];
   const events = (feed.get("events")?.events ?? []).filter((one) => one.group === group.group && one.kind !== "verdict");
   const [from, to] = history ? [history.at[0], history.at.at(-1)] : [0, 1];
-  const seen = events.filter((one) => one.at >= from && one.at <= to);
+  // What one look found is one mark; partitions that changed hands tell the most.
+  const marks = new Map();
+  for (const one of events.filter((each) => each.at >= from && each.at <= to)) {
+    const mark = marks.get(one.at) ?? { at: one.at, words: [], kinds: new Set() };
+    mark.words.push(one.words);
+    marks.set(one.at, { ...mark, kinds: mark.kinds.add(one.kind) });
+  }
+  const sign = ({ kinds }) => (kinds.has("moved") ? "⇄" : kinds.has("members") ? "●" : "◆");
+  const told = (mark) => `${time(mark.at)}: ${mark.words.join("; ")}`;
   const high = Math.max(72, Math.min(420, rows.length * (rows.length > 60 ? 3 : 11)));
   const topics = new Map();
   rows.forEach((row, index) => topics.has(row.topic) || topics.set(row.topic, index));
@@ -111,10 +119,10 @@ const heatPart = (group) => {
     h("div", { class: "panel heat" },
       rows.length
         ? h("div", { class: "field-of-heat" },
-          h("span", null), h("div", { class: "marks" }, seen.map((one, index) => h("button", { type: "button", "data-key": `${one.at}-${index}`, title: `${time(one.at)} ${one.words}`, "aria-label": `${time(one.at)}: ${one.words}`, "data-do": "event", "data-words": `${time(one.at)}: ${one.words}`, style: { left: `${(100 * (one.at - from)) / Math.max(1, to - from)}%` } }, one.kind === "moved" ? "⇄" : one.kind === "state" ? "◆" : "●"))),
+          h("span", null), h("div", { class: "marks", style: { "--high": `${high}px` } }, [...marks.values()].map((mark) => h("button", { type: "button", "data-key": String(mark.at), title: told(mark), "aria-label": told(mark), "data-do": "event", "data-words": told(mark), style: { left: `${(100 * (mark.at - from)) / Math.max(1, to - from)}%` } }, sign(mark)))),
           h("div", { class: "axis", "aria-hidden": "true" }, [...topics].map(([topic, index]) => h("span", { title: topic, style: { top: `${((index + 0.5) / rows.length) * high}px` } }, cut(topic.split(".").at(-1), 11)))),
           h("div", { class: "frame", tabindex: "0", role: "application", "aria-roledescription": "heat strip", "aria-label": "Lag of each partition over time; arrow keys move, and say what is there", "data-keep": `field-${group.group}`, style: { height: `${high}px` } }, h("canvas", { style: { height: "100%" } })),
-          h("div", { class: "times" }, h("span", null, time(from)), h("span", null, "● members  ◆ state  ⇄ partitions changed hands"), h("span", null, time(to))))
+          h("div", { class: "times" }, h("span", null, time(from)), h("span", { class: "optional" }, "● members  ◆ state  ⇄ partitions changed hands"), h("span", null, time(to))))
         : h("p", { class: "note" }, "The first looks are on their way."),
       h("p", { class: "note", "data-told": "cell" }, "Point at the picture, or move in it with the arrow keys, to read a partition at a moment.")));
 };
@@ -131,8 +139,8 @@ const partitionRow = (group, one) => {
     h("td", null, span(one.age)),
     h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, catchUp(one)),
     h("td", { class: "optional" }, span(one.horizon)),
-    h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0], 26)}` : h("span", { class: "quiet" }, "nobody")),
-    h("td", { class: "left wrap" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
+    h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
+    h("td", { class: "left wrap because" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
 };
 
 const partitionsPart = (group) => {

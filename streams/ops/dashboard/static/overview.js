@@ -45,6 +45,7 @@ export const split = (pulse) => {
 export const windowWords = (pulse) => (pulse.source === "run" ? "in this run" : `in the last ${span(pulse.seconds)}`);
 
 const caughtUp = (group) => {
+  if (!group.members && group.lag) return "nobody reads";
   if (group.health === "OK") return group.lag ? "being read" : "nothing to catch up";
   if (group.catch_up === "never") return "never caught up, at these rates";
   return known(group.catch_up) ? `caught up in ${span(group.catch_up)}` : "no telling when it is caught up";
@@ -76,7 +77,13 @@ const tiles = (topology, lag, pulse, now) => {
 };
 
 const happened = () => {
-  const events = (feed.get("events")?.events ?? []).slice(-7).reverse();
+  // What one look found of a group is one line.
+  const lines = new Map();
+  for (const one of feed.get("events")?.events ?? []) {
+    const key = `${one.at} ${one.group}`;
+    lines.set(key, { ...one, words: lines.has(key) ? `${lines.get(key).words}; ${one.words}` : one.words });
+  }
+  const events = [...lines.values()].slice(-7).reverse();
   return h("section", { "data-key": "happened", "aria-labelledby": "happened-title" },
     h("h2", { id: "happened-title" }, "What changed"),
     events.length

@@ -17,9 +17,12 @@ export const stagesNow = (topology, lag, pulse) => {
     const order = ["STOP", "STALL", "REWIND", "WARN", "UNKNOWN", "OK"];
     const health = order.find((one) => healths.includes(one)) ?? (beat && pulse.source === "run" ? "OK" : "UNKNOWN");
     const rates = topic?.out.filter(known) ?? [];
+    const waiting = lags.length ? lags.reduce((sum, one) => sum + one, 0) : null;
+    // Nobody reads: known at once, where a verdict takes its time.
+    const alone = ours && !ours.error && !ours.members;
     return {
-      stage, reads, health, topic: topology.names[reads],
-      waiting: lags.length ? lags.reduce((sum, one) => sum + one, 0) : null,
+      stage, reads, waiting, topic: topology.names[reads],
+      health: alone && health === "OK" ? (waiting ? "STOP" : "UNKNOWN") : health,
       upper: Boolean(ours?.upper),
       age: ages.length ? Math.max(...ages) : null,
       took: beat?.age.p50_seconds ?? null,
@@ -185,7 +188,7 @@ export const drawTree = (topology, lag, pulse) => {
   const isRun = pulse?.source === "run";
   return h("ul", { class: "tree", "data-key": "tree" }, stagesNow(topology, lag, pulse).map((now) =>
     h("li", { class: "panel", "data-tone": toneOf(now.health), "data-key": now.stage },
-      h("div", { class: "top" }, h("h3", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
+      h("div", { class: "top" }, h("h2", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
       h("dl", null,
         h("div", null, h("dt", null, isRun ? "A call" : "Oldest"), h("dd", null, isRun ? span(now.took) : span(now.age))),
         h("div", null, h("dt", null, isRun ? "Done" : "Rate"), h("dd", null, isRun ? count(now.done) : rate(now.rate))),
