@@ -17,6 +17,7 @@ from streams.kafka.suspects import Suspects
 
 _log = structlog.get_logger(__name__)
 _LET_GO_SECONDS = 2.0
+_LOOKED_EVERY_SECONDS = 1.0
 
 
 class RestoreError(Exception):
@@ -31,11 +32,19 @@ class Beginning:
     old offset while a transaction is being completed.
     """
 
-    def __init__(self, options: Mapping[str, object], suspects: Suspects, timeout_seconds: float, meter: Meter) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, object],
+        suspects: Suspects,
+        timeout_seconds: float,
+        meter: Meter,
+        reached: Callable[[], bool],
+    ) -> None:
         self._options = options
         self._suspects = suspects
         self._meter = meter
         self._timeout_seconds = timeout_seconds
+        self._reached = reached
         self._progress: Progress | None = None
         self._letting_go: set[asyncio.Task[None]] = set()
 
@@ -54,8 +63,12 @@ class Beginning:
         try:
             await _all(until_reached("fencing", runner.outbox.start, lambda: False) for runner in runners)
             fenced = time.monotonic()
-            async with asyncio.timeout(self._timeout_seconds):
-                count = await self._restore(waiting, ready)
+            async with asyncio.timeout(self._timeout_seconds) as limit:
+                longer = asyncio.create_task(self._wait_longer(limit), name="restore-limit")
+                try:
+                    count = await self._restore(waiting, ready)
+                finally:
+                    longer.cancel()
         except BaseException as error:
             for runner in waiting:
                 self.drop(runner)
@@ -123,6 +136,16 @@ class Beginning:
 
         await until_reached("restoring", attempt, lambda: False)
         return rows
+
+    async def _wait_longer(self, limit: asyncio.Timeout) -> None:
+        """Move the limit on while Kafka is away: a restore is not slow because of that."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOKED_EVERY_SECONDS)
+            before, looked = looked, time.monotonic()
+            at = limit.when()
+            if at is not None and not limit.expired() and not self._reached():
+                limit.reschedule(at + looked - before)
 
     def _kept_for(self, runner: PartitionRunner) -> dict[Place, Restored]:
         kept: dict[Place, Restored] = {Place(self._suspects.topic, runner.number): self._suspects}

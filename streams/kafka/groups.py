@@ -13,7 +13,7 @@ from streams.kafka.beginning import Beginning
 from streams.kafka.last_words import LastWords
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import Limits, PartitionRunner
-from streams.kafka.patience import may_pass
+from streams.kafka.patience import may_pass, pause_seconds
 from streams.kafka.records import Group, Place, Received
 from streams.kafka.suspects import BatchError, Suspects
 from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
@@ -47,6 +47,7 @@ class Groups:
         *,
         transactional: bool,
         meter: Meter = UNMETERED,
+        reached: Callable[[], bool] = lambda: True,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -63,7 +64,7 @@ class Groups:
         self._suspects = suspects
         self._meter = meter
         self._last_words = LastWords(sending, suspects, fail)
-        self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter)
+        self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter, reached)
         self._runners: dict[Place, PartitionRunner] = {}
         self._resting: dict[Name, PartitionRunner] = {}
         self._unsought: set[Place] = set()
@@ -161,6 +162,10 @@ class Groups:
         """Note what a batch failed on, whoever has its partition now, and end the process."""
         self._last_words.say(error)
 
+    def commit_failed(self, error: BaseException) -> None:
+        """Begin anew from Kafka, or end the process: offsets that were thought committed may not be."""
+        self._runner_failed(error)
+
     def _runner_failed(self, error: BaseException) -> None:
         if isinstance(error, BatchError):
             self.failed_on(error)
@@ -169,7 +174,8 @@ class Groups:
         if not self._runners:
             # Others that failed of the same cause; they are being dropped.
             return
-        if any(runner.committed for runner in self.runners):
+        if any(runner.committed_offsets for runner in self.runners):
+            # Since the last time: those that work have begun after it.
             self._starts_over = 0
         if self.draining or not may_pass(error) or self._starts_over >= _STARTS_OVER:
             self.fail(error)
@@ -189,6 +195,7 @@ class Groups:
     async def _start_over(self, leaving: Sequence[asyncio.Task[None]], starting: asyncio.Task[None] | None) -> None:
         await _cancel(starting)
         await self._beginning.wait_a_little(leaving)
+        await asyncio.sleep(pause_seconds(self._starts_over))
         await self._start(self._generation)
 
     async def _start(self, generation: int) -> None:

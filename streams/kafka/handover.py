@@ -141,8 +141,8 @@ class Consumer(driver.Consumer):
         await asyncio.sleep(_GATHER_SECONDS)
         return rest
 
-    async def ends(self) -> Mapping[Place, tuple[int, int]]:
-        """Return of each partition that is handed over where we stand and where it ends; empty where nobody says."""
+    async def ends(self) -> Mapping[Place, tuple[int | None, int]]:
+        """Return of each partition that is handed over where we stand and where it ends, as far as anybody knows."""
         found = await self._thread.positions()
         return {Place(*tp): stand for tp, stand in found.items()}
 
@@ -153,7 +153,12 @@ class Consumer(driver.Consumer):
         self.transport.forget_topics()
 
     async def _commit_places(self, offsets: Mapping[Place, int]) -> None:
-        await self._thread.commit({TP(*place): offset for place, offset in offsets.items()})
+        try:
+            await self._thread.commit({TP(*place): offset for place, offset in offsets.items()})
+        except Exception as error:
+            # Whoever sent the batch hears of it with the next one only, and there may be none for long.
+            self.groups.commit_failed(error)
+            raise
 
 
 class Producer(driver.Producer):

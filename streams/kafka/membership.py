@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiokafka
+import structlog
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.kafka.patience import until_reached
 from streams.kafka.records import Place
 
+_log = structlog.get_logger(__name__)
 _POSITIONS_WITHIN_SECONDS = 3.0
+_ERRORS_EVERY_SECONDS = 1.0
+Answer = TypeVar("Answer")
 
 if TYPE_CHECKING:
     from streams.kafka.handover import Consumer
@@ -44,6 +49,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka's consumer lives."""
 
     consumer: Consumer
+    _looking_for_errors: asyncio.Task[None] | None = None
 
     async def on_start(self) -> None:
         """Start the consumer; while Kafka is away, try again."""
@@ -58,7 +64,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 raise
 
         self.time_started = asyncio.get_running_loop().time()
-        await until_reached("consumer", attempt, lambda: self.should_stop)
+        if await until_reached("consumer", attempt, lambda: self.should_stop):
+            self._looking_for_errors = asyncio.create_task(self._look_for_errors(), name="group-errors")
 
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002
         """Return a consumer that reads committed records only, joined as `Membership` says."""
@@ -83,6 +90,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_interval_ms=_NEVER_MS,
         )
 
+    async def _look_for_errors(self) -> None:
+        """Ask the coordinator whether all is well, which Faust never does.
+
+        aiokafka's has no heartbeat and joins no more until somebody has heard of what went wrong.
+        """
+        while True:
+            await asyncio.sleep(_ERRORS_EVERY_SECONDS)
+            try:
+                self._ensure_consumer()._coordinator.check_errors()  # noqa: SLF001
+            except Exception as error:  # noqa: BLE001 - told to whoever ends the process
+                if isinstance(error, KafkaError) and error.retriable:
+                    _log.warning("kafka_away", what="group", error=repr(error))
+                    continue
+                self.parent_loop.call_soon_threadsafe(self.consumer.groups.fail, error)
+                return
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; raises where Faust says False, which nobody hears, or stops the thread."""
+        await self._ensure_consumer().commit(
+            {aiokafka.TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        )
+        return True
+
     async def seek_to(self, places: Mapping[Place, int | None]) -> None:
         """Seek to these offsets; where there is none to the committed one, and to the beginning where nothing is."""
         await self.call_thread(self._seek_to, places)
@@ -100,23 +130,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if fresh:
             await consumer.seek_to_beginning(*fresh)
 
-    async def positions(self) -> Mapping[TP, tuple[int, int]]:
-        """Return of each partition that is handed over the position and the end; empty where Kafka does not say."""
-        found: Mapping[TP, tuple[int, int]] = await self.call_thread(self._positions)
+    async def positions(self) -> Mapping[TP, tuple[int | None, int]]:
+        """Return of each partition that is handed over the position, None where there is none, and the end.
+
+        One whose end Kafka does not say is left out.
+        """
+        found: Mapping[TP, tuple[int | None, int]] = await self.call_thread(self._positions)
         return found
 
-    async def _positions(self) -> Mapping[TP, tuple[int, int]]:
+    async def _positions(self) -> Mapping[TP, tuple[int | None, int]]:
         consumer = self._ensure_consumer()
         mine = [tp for tp in consumer.assignment() if tp.topic in self.consumer.groups.topics]
-        try:
-            async with asyncio.timeout(_POSITIONS_WITHIN_SECONDS):
-                ends = await consumer.end_offsets(mine)
-                return {tp: (await consumer.position(tp), ends[tp]) for tp in mine}
-        except (KafkaError, OSError):
-            return {}
+        ends: Mapping[TP, int] | None = await _said(consumer.end_offsets(mine))
+        if ends is None:
+            # One without a leader keeps all others waiting.
+            found = await asyncio.gather(*(_said(consumer.end_offsets([tp])) for tp in mine))
+            ends = {tp: end for one in found if one is not None for tp, end in one.items()}
+        positions = await asyncio.gather(*(_said(consumer.position(tp)) for tp in ends))
+        return {tp: (position, end) for (tp, end), position in zip(ends.items(), positions, strict=True)}
 
     async def on_thread_stop(self) -> None:
         """Leave the group and stop."""
+        if self._looking_for_errors is not None:
+            self._looking_for_errors.cancel()
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             # aiokafka's coordinator leaves its group when it is closed, unless it knows of an instance id.
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
@@ -124,3 +160,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: Faust would look for streams that take part, and there are none."""
+
+
+async def _said(asked: Awaitable[Answer]) -> Answer | None:
+    """Return what Kafka says; None where it does not say so in time."""
+    try:
+        async with asyncio.timeout(_POSITIONS_WITHIN_SECONDS):
+            return await asked
+    except (KafkaError, OSError):
+        return None

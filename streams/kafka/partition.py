@@ -21,6 +21,10 @@ from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects
 from streams.kafka.transactions import Outbox
 
 
+class LogError(Exception):
+    """A partition's log that was cut off or made anew under a live worker; the message says from where to where."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Records in a transaction, records that wait before their partition is paused, seconds to restore: at most."""
@@ -54,7 +58,6 @@ class PartitionRunner:
         self.number = number
         self.outbox = outbox
         self.progressed_at_seconds = time.monotonic()
-        self.committed = 0
         self.next_offsets: dict[Place, int] = {}
         # What this runner committed; nothing before its first batch.
         self.committed_offsets: dict[Place, int] = {}
@@ -95,19 +98,26 @@ class PartitionRunner:
         return len(self._waiting[place]) >= self._limits.max_buffered
 
     def put(self, place: Place, records: Sequence[Received]) -> None:
-        """Take records of a poll; those that were taken before (after a seek back) are left out."""
-        known = self.next_offsets.get(place)
-        new = records if known is None else [record for record in records if record.offset >= known]
-        if not new:
+        """Take records of a poll; raises LogError for those from before the next one.
+
+        A partition goes on where it was, also after a seek. Only the consumer goes back by itself, to the beginning of
+        a log that no longer has that offset: other records have the old ones' offsets now, and none may be left out.
+        """
+        if not records:
             return
+        known, first = self.next_offsets.get(place), records[0].offset
         if known is None:
-            self._passed += self._suspects.take_passed(place, new[0].offset)
+            self._passed += self._suspects.take_passed(place, first)
+        elif first < known:
+            raise LogError(
+                f"{place.topic}-{place.partition} went back from offset {known} to {first}: "
+                "its topic was made anew, or its log was cut off"
+            )
         if self._open_records == 0:
             self.progressed_at_seconds = time.monotonic()
-        self.committed = 0
-        self.next_offsets[place] = new[-1].offset + 1
-        self._waiting[place].extend(new)
-        self._open_records += len(new)
+        self.next_offsets[place] = records[-1].offset + 1
+        self._waiting[place].extend(records)
+        self._open_records += len(records)
         self._arrived[place].set()
 
     def run(self) -> None:
@@ -236,7 +246,6 @@ class PartitionRunner:
             records = batch.all_records
             self._meter.committed(records, sent, seconds)
             self._open_records -= len(records)
-            self.committed += len(records)
         self.progressed_at_seconds = time.monotonic()
 
     def _outputs(self, batch: Batch[Any]) -> list[Outgoing]:

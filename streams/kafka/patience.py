@@ -22,6 +22,7 @@ from aiokafka.errors import (
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
+_DOUBLINGS = 10
 
 
 _REFUSALS = (
@@ -64,18 +65,24 @@ def _has(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
     return False
 
 
+def pause_seconds(tries: int) -> float:
+    """Return how long to wait after so many tries, one at least."""
+    return min(_FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, _DOUBLINGS), _LONGEST_PAUSE_SECONDS)
+
+
 async def until_reached(what: str, attempt: Callable[[], Awaitable[None]], stopped: Callable[[], bool]) -> bool:
     """Try until Kafka answers; return False when told to stop first. What Kafka will not have is raised."""
-    pause_seconds = _FIRST_PAUSE_SECONDS
+    tries = 0
     while not stopped():
         try:
             await attempt()
         except (KafkaError, OSError) as error:
-            if isinstance(error, _REFUSALS):
+            if is_refused(error):
                 raise
-            _log.warning("kafka_away", what=what, error=str(error), next_try_in_seconds=pause_seconds)
-            await asyncio.sleep(pause_seconds)
-            pause_seconds = min(pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+            tries += 1
+            seconds = pause_seconds(tries)
+            _log.warning("kafka_away", what=what, error=str(error), next_try_in_seconds=seconds)
+            await asyncio.sleep(seconds)
         else:
             return True
     return False

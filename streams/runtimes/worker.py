@@ -99,7 +99,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         groups.failed_on(error)
 
     threads = tuple(
-        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, hung)
+        ModelThread(name, batching.max_batch, batching.max_wait_ms, metrics, batching.deadline_seconds, hung, fail)
         for name in ("encoder", "models")
     )
     desk = Desk(
@@ -123,6 +123,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         fail,
         transactional=exactly_once,
         meter=metrics,
+        reached=lambda: watchdog.reached,
     )
 
     async def check() -> None:

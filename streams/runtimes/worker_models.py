@@ -42,7 +42,8 @@ class ModelThread:
     never share a call, for whoever shared it would share the blame.
 
     A batch that is not answered within `deadline_seconds` is hung: whoever asked is told, and nothing is answered any
-    more, for a thread cannot be ended. `on_hung` is told for those who have gone meanwhile.
+    more, for a thread cannot be ended. `on_hung` is told for those who have gone meanwhile, and `fail` of an error that
+    is no call's: nothing is answered any more then either.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class ModelThread:
         meter: Meter = UNMETERED,
         deadline_seconds: float = math.inf,
         on_hung: Callable[[BatchError], None] | None = None,
+        fail: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.name = name
         self._meter = meter
         self._deadline_seconds = deadline_seconds
         self._on_hung = on_hung
+        self._fail = fail
         self._hung = False
         self._began_at_seconds: float | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
@@ -80,10 +83,18 @@ class ModelThread:
             return ()
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve(), name="model-thread")
+            self._serving.add_done_callback(self._ended)
         call = _Call(ask, items, asyncio.get_running_loop().create_future(), time.monotonic(), asking.get())
         self._waiting.append(call)
         self._arrived.set()
-        return await call.answer
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            hung = call.answer.exception() if call.answer.done() and not call.answer.cancelled() else None
+            if isinstance(hung, Hung):
+                # Told in the very turn in which whoever waits was cancelled.
+                self._gone(call, hung)
+            raise
 
     def close(self) -> None:
         """End the thread when its batch is done."""
@@ -154,8 +165,17 @@ class ModelThread:
         for call in calls:
             if not call.answer.done():
                 call.answer.set_exception(error)
-            elif call.asking is not None and self._on_hung is not None:
-                self._on_hung(call.asking.failed(error))
+            else:
+                self._gone(call, error)
+
+    def _gone(self, call: _Call, error: Hung) -> None:
+        if call.asking is not None and self._on_hung is not None:
+            self._on_hung(call.asking.failed(error))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._fail is not None:
+            self._fail(error)
 
     async def _within_deadline(
         self, ask: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
 from streams.kafka.records import HandlerError, Headers, Received
@@ -15,6 +17,7 @@ from streams.runtimes.applied import APPLIED, JUDGED_AT, NOTHING, Applied
 from streams.runtimes.packing import pack, unpack
 from streams.stages.admit import Refusal
 
+_log = structlog.get_logger(__name__)
 _ROWS_IN_USE = 4096
 # Between a row and what it counts; JSON has no raw line ends.
 _AND = b"\n"
@@ -119,7 +122,7 @@ class PartitionRows:
             value, _, counts = unpack(packed).partition(_AND)
             read = wire.decode_row(key.encode(), value)
             if isinstance(read, Refusal):
-                raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {read.detail}")
+                raise self._unreadable(key, read.detail)
             held = self._in_use[key] = _InUse(read, self._counts(key, counts), packed=packed)
         else:
             self._in_use.move_to_end(key)
@@ -129,7 +132,12 @@ class PartitionRows:
         try:
             return applied.read(written or None)
         except ValueError as error:
-            raise RowError(f"the row of {key!r} on {self._changelog} cannot be read: {error}") from error
+            raise self._unreadable(key, str(error)) from error
+
+    def _unreadable(self, key: str, why: str) -> RowError:
+        # The last line of a process is read by many; whose row it is, by whoever asks for it.
+        _log.debug("row_unreadable", topic=self._changelog, key=key)
+        return RowError(f"a row on {self._changelog} cannot be read (the log says at level debug whose): {why}")
 
     def _keep(self, row: Sensitivity, note: Note) -> _InUse:
         held = self._held(row.key)

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.beginning import RestoreError
 from streams.kafka.groups import AssignmentError
+from streams.kafka.partition import LogError
 from streams.kafka.patience import is_refused
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
@@ -34,7 +35,9 @@ _log = structlog.get_logger(__name__)
 # and no progress.
 WRONG, FAILED, OVERDUE, HUNG, STALLED = 2, 3, 4, 5, 6
 # Errors whose message is of Kafka or of ours.
-_OUR_WORDS = (KafkaError, OSError, HandlerError, Hung, Stalled, RestoreError)
+_OUR_WORDS = (KafkaError, OSError, HandlerError, Hung, Stalled, RestoreError, LogError)
+# For last words: whoever reads them may have stopped, and a log that is full is waited for.
+_END_WITHIN_SECONDS = 5.0
 _OBJECTS_A_COLLECTION = 50_000
 
 
@@ -109,6 +112,7 @@ def fail(error: BaseException) -> None:
     What was sent and not committed is aborted when the next owner of the partition begins, or by its timeout.
     """
     code = code_of(error)
+    _end_soon(code)
     if code == WRONG:
         sys.stderr.write(f"scenestream: {error}\n")
     else:
@@ -133,8 +137,16 @@ def code_of(error: BaseException) -> int:
 
 
 def _overdue(seconds: float) -> None:
+    _end_soon(OVERDUE)
     _log.critical("drain_overdue", seconds=seconds)
     _end(OVERDUE)
+
+
+def _end_soon(code: int) -> None:
+    """End the process in any case, also where nothing more can be said: another thread may hold the log's lock."""
+    deadline = threading.Timer(_END_WITHIN_SECONDS, os._exit, (code,))
+    deadline.daemon = True
+    deadline.start()
 
 
 def _end(code: int) -> NoReturn:

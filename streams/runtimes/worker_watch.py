@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import sys
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,11 +20,12 @@ from streams.kafka.records import Place
 _log = structlog.get_logger(__name__)
 _LOOKS_A_LIMIT = 24
 _LONGEST_INTERVAL_SECONDS = 5.0
+_SAID_WITHIN_SECONDS = 5.0
 # What moves on while a worker is all right, beside its partitions.
 LOOP, POLL, BEGINNING = "event loop", "poll", "beginning"
 
-# Of each partition: where the consumer stands, and the end that Kafka knows.
-Ends = Mapping[Place, tuple[int, int]]
+# Of each partition: where the consumer stands, None where it does not know, and the end that Kafka knows.
+Ends = Mapping[Place, tuple[int | None, int]]
 
 
 class Stalled(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -64,7 +65,7 @@ def marks_of(groups: Groups, ends: Ends) -> Mapping[str, object]:
     """Return what should move now, and how far it is.
 
     A partition is at rest where no record of it is open and the consumer stands at its end; else its mark is what was
-    committed, and where the consumer stands when nothing is open.
+    committed, and where the consumer stands when nothing is open. One that finds no place to stand is not at rest.
     """
     if groups.draining:
         return {}
@@ -77,7 +78,8 @@ def _mark(runner: PartitionRunner, ends: Ends) -> object:
     committed = tuple(runner.committed_offsets.items())
     if runner.open_records:
         return ("open", committed)
-    behind = [(place, ends[place][0]) for place in runner.places if place in ends and ends[place][0] < ends[place][1]]
+    stands = [(place, *ends[place]) for place in runner.places if place in ends]
+    behind = [(place, position) for place, position, end in stands if position is None or position < end]
     return ("behind", committed, *behind) if behind else None
 
 
@@ -109,6 +111,11 @@ class Watchdog:
         self._reached = False
         self._turns = 0
         self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether Kafka answered when it was last asked."""
+        return self._reached
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to look, in a thread that nobody waits for."""
@@ -145,10 +152,22 @@ class Watchdog:
             self._asking = asyncio.create_task(self._ask_kafka(), name="watchdog-asks")
 
     async def _ask_kafka(self) -> None:
-        ends = await self._ask()
+        ends = None
+        try:
+            ends = await self._ask()
+        except Exception as error:  # noqa: BLE001 - what is not known is not held against the worker
+            _log.warning("watchdog_is_not_answered", error=repr(error))
         self._reached, self._ends = ends is not None, ends or {}
 
     def _tell(self, found: Mapping[str, float]) -> None:
+        # Whoever hangs may hold the log's lock.
+        saying = threading.Thread(target=self._say, args=(found,), name="watchdog-says", daemon=True)
+        saying.start()
+        saying.join(_SAID_WITHIN_SECONDS)
+        what = ", ".join(f"{name} for {seconds:g} s" for name, seconds in found.items())
+        self._fail(Stalled(f"no progress: {what}"))
+
+    def _say(self, found: Mapping[str, float]) -> None:
         runners = self._groups.runners
         _log.critical(
             "worker_stalls",
@@ -157,10 +176,12 @@ class Watchdog:
             models_busy_seconds={name: seconds and round(seconds, 1) for name, seconds in self._busy().items()},
             restored=self._groups.restored,
         )
-        # Where each thread is: lines of code, no words of anybody.
-        faulthandler.dump_traceback(sys.stderr)
-        what = ", ".join(f"{name} for {seconds:g} s" for name, seconds in found.items())
-        self._fail(Stalled(f"no progress: {what}"))
+        # Where each thread is: lines of code, no words of anybody. (To write with faulthandler, which keeps all other
+        # threads from running, would wait for ever on a pipe that nobody reads.)
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        for ident, frame in sys._current_frames().items():  # noqa: SLF001 - there is no other way
+            frames = "".join(traceback.format_stack(frame))
+            sys.stderr.write(f"Thread {names.get(ident, ident)}:\n{frames}")
 
 
 def _seen(runner: PartitionRunner, ends: Ends) -> Mapping[str, object]:

@@ -37,7 +37,7 @@ def test_a_newer_row_ends_the_worker_and_a_newer_scene_is_a_dead_letter(broker: 
                 await pipeline.send(producer, [old])
                 assert await asyncio.to_thread(worker.wait) == 2
                 last = worker.tail().splitlines()[-1]
-                assert last.startswith("scenestream: the row of 'u' on ")
+                assert last.startswith("scenestream: a row on ")
                 assert "`version` is 2" in last
                 assert "upgrade scenestream" in last
         assert len(await pipeline.read(topics.dead_topic(topics.SCENES))) == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
+from aiokafka.errors import CommitFailedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_partition_runner import Record, turns
@@ -111,7 +112,7 @@ async def until(reached: Callable[[], bool]) -> None:
 class Member:
     """A worker's groups, with rows of its own."""
 
-    def __init__(self, restore_seconds: float = 60.0) -> None:
+    def __init__(self, restore_seconds: float = 60.0, reached: Callable[[], bool] = lambda: True) -> None:
         self.rows = Counted()
         self.failures: list[BaseException] = []
         self.groups = Groups(
@@ -121,6 +122,7 @@ class Member:
             Suspects("suspects", "one"),
             self.failures.append,
             transactional=True,
+            reached=reached,
         )
         self.numbers: set[int] = set()
 
@@ -143,6 +145,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     """Kafka, in the place of the real one."""
     monkeypatch.setattr(groups, "TransactionalOutbox", Outbox)
     monkeypatch.setattr(beginning, "restore", _restore)
+    monkeypatch.setattr(groups, "pause_seconds", lambda _: 0.0)
     return _fresh()
 
 
@@ -209,6 +212,21 @@ def test_after_a_batch_that_failed_everything_is_read_again(log: Log) -> None:
         await until(lambda: one.groups.restored)
         assert sorted(log.restored) == [0, 0, 1, 1]
         assert one.rows.kept[1] == log.rows[1] == []
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_after_a_commit_that_failed_behind_a_batch_everything_is_read_again(log: Log) -> None:
+    """At least once offsets are committed behind the next batch, and there may be none for long."""
+
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+        await one.work(0, b"a")
+        one.groups.commit_failed(CommitFailedError("the group has already rebalanced"))
+        await until(lambda: one.groups.restored)
+        assert sorted(log.restored) == [0, 0, 1, 1]
         assert one.failures == []
 
     asyncio.run(run())
@@ -296,6 +314,67 @@ def test_rows_that_take_too_long_end_the_process_and_nothing_is_kept(log: Log, m
         assert dict(one.rows.kept) == {}
         assert one.groups.runners == ()
         assert log.restored == []
+
+    asyncio.run(run())
+
+
+def test_while_kafka_is_away_a_restore_takes_as_long_as_it_takes(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    back = asyncio.Event()
+
+    async def away(
+        options: object, wanted: Mapping[Place, Restored], progress: Progress, done: Callable[[Place], None]
+    ) -> None:
+        await back.wait()
+        await _restore(options, wanted, progress, done)
+
+    async def run() -> None:
+        monkeypatch.setattr(beginning, "restore", away)
+        monkeypatch.setattr(beginning, "_LOOKED_EVERY_SECONDS", 0.01)
+        one = Member(restore_seconds=0.2, reached=back.is_set)
+        one.groups.assign([Place("scenes", 0)], 5)
+        await asyncio.sleep(0.5)
+        back.set()
+        await until(lambda: one.groups.restored)
+        assert one.failures == []
+        assert log.restored == [0]
+
+    asyncio.run(run())
+
+
+def test_what_fails_again_and_again_is_tried_with_growing_pauses_and_then_no_more(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records that arrive meanwhile are no progress; only a commit is."""
+    pauses: list[int] = []
+
+    def pause_seconds(tries: int) -> float:
+        pauses.append(tries)
+        return 0.0
+
+    monkeypatch.setattr(groups, "pause_seconds", pause_seconds)
+
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+
+        async def fail(times: int) -> None:
+            Outbox.fails = True
+            for _ in range(times):
+                await one.work(1, b"lost")
+                await until(lambda: one.groups.restored or bool(one.failures))
+            Outbox.fails = False
+
+        await fail(4)
+        await one.work(0, b"a")
+        # A record has come since the commit.
+        place = Place("scenes", 0)
+        [runner] = [one_of for one_of in one.groups.runners if one_of.number == 0]
+        runner.put(place, cast("list[Received]", [Record("scenes", runner.next_offsets[place], b"b")]))
+        await fail(6)
+        assert pauses == [1, 2, 3, 4, 1, 2, 3, 4, 5]
+        [failure] = one.failures
+        assert isinstance(failure, OSError)
+        assert log.rows[1] == []
 
     asyncio.run(run())
 

@@ -10,7 +10,7 @@ import pytest
 
 from streams.kafka.bisect import prepare
 from streams.kafka.dead_letters import Failure, bury
-from streams.kafka.partition import Limits, PartitionRunner
+from streams.kafka.partition import Limits, LogError, PartitionRunner
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received
 from streams.kafka.suspects import BatchError, Hung, Suspects, asking
 
@@ -253,15 +253,39 @@ def test_a_full_partition_is_paused_until_there_is_room() -> None:
 
 
 @pytest.mark.parametrize("again", [0, 3])
-def test_records_that_are_read_again_are_taken_once(again: int) -> None:
+def test_a_log_that_went_back_is_never_taken_for_what_was_read_before(again: int) -> None:
+    """A topic that was made anew: its records have offsets that were read already, and are others."""
+
     async def run() -> None:
         bench = Bench(Limits(100, 100))
         bench.runner.put(SCENES, records("scenes", 0, 6))
-        bench.runner.put(SCENES, records("scenes", again, 8))
-        assert bench.runner.open_records == again + 8
+        with pytest.raises(LogError, match=rf"scenes-0 went back from offset 6 to {again}"):
+            bench.runner.put(SCENES, records("scenes", again, 2))
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_a_partition_that_was_kept_goes_on_behind_what_it_committed() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(2, 100))
+        bench.outbox.slow.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 6))
         bench.runner.run()
         await turns()
-        assert sum(len(outputs) for outputs, _, _ in bench.outbox.batches) == again + 8
+        pausing = asyncio.create_task(bench.runner.pause())
+        await turns()
+        bench.outbox.slow.set()
+        assert await pausing
+        assert bench.runner.next_offsets == {SCENES: 2}
+        # What was read and not committed is read again, and nothing from before.
+        bench.runner.put(SCENES, records("scenes", 2, 6))
+        bench.runner.run()
+        await turns()
+        assert [offsets for _, _, offsets in bench.outbox.batches] == [{SCENES: end} for end in (2, 4, 6, 8)]
+        await bench.runner.pause()
+        with pytest.raises(LogError):
+            bench.runner.put(SCENES, records("scenes", 7, 1))
         await bench.runner.stop()
 
     asyncio.run(run())

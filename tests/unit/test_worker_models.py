@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.suspect import Suspect
+from streams.kafka.meter import Meter
 from streams.kafka.suspects import Asking, BatchError, Hung, asking
 from streams.runtimes.worker_models import ModelThread
 
@@ -170,6 +171,50 @@ def test_a_suspect_shares_no_call() -> None:
         await first
         assert [list(answer) for answer in await asyncio.gather(*others)] == [[4], [6], [8], [10], [12]]
         assert sorted(model.batches) == [1, 1, 1, 3]
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_a_hang_is_told_where_whoever_waits_is_cancelled_in_the_same_turn() -> None:
+    async def run() -> None:
+        told: list[str] = []
+
+        def hung(error: BatchError) -> None:
+            told.append(error.stage)
+            # Its answer is there, and it has not heard of it yet.
+            asked.cancel()
+
+        async def ask(stage: str) -> Sequence[int]:
+            asking.set(Asking(stage, ()))
+            return await thread.ask(model.double, [1])
+
+        model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05, on_hung=hung)
+        model.hold.clear()
+        asked, gone = asyncio.create_task(ask("asked")), asyncio.create_task(ask("gone"))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.wait([asked, gone])
+        assert asked.cancelled()
+        assert told == ["gone", "asked"]
+        model.hold.set()
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_an_error_that_is_no_calls_ends_the_process() -> None:
+    class Broken(Meter):
+        def asked(self, *_: object) -> None:
+            raise LookupError("asked")
+
+    async def run() -> None:
+        told: list[BaseException] = []
+        thread = ModelThread("models", 8, 1.0, Broken(), fail=told.append)
+        waiting = asyncio.create_task(thread.ask(Model().double, [1]))
+        await asyncio.sleep(0.1)
+        assert [type(one) for one in told] == [LookupError]
+        waiting.cancel()
         thread.close()
 
     asyncio.run(run())

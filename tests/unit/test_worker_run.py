@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -55,3 +57,31 @@ def test_a_worker_that_faust_stops_has_a_deadline_too(monkeypatch: pytest.Monkey
     worker.on_worker_shutdown()
     assert worker._live.groups.draining
     assert overdue.wait(10)
+
+
+STUCK = """
+import sys, threading, time
+from streams.runtimes import worker_run
+from streams.runtimes.worker_watch import Stalled
+worker_run._END_WITHIN_SECONDS = 0.2
+def say():
+    while True:
+        print("x" * 100_000, flush=True)
+threading.Thread(target=say, daemon=True).start()
+time.sleep(0.2)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("worker_run.fail(Stalled('no progress'))", 6), ("worker_run._overdue(1.0)", 4)]
+)
+def test_a_process_whose_words_nobody_reads_ends_all_the_same(end: str, code: int) -> None:
+    """A full pipe: whoever writes to it waits for ever, and keeps all others from writing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK.format(end=end)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as stuck:
+        try:
+            assert stuck.wait(30) == code
+        finally:
+            stuck.kill()

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from streams.kafka.groups import Groups
 from streams.kafka.records import Place
+from streams.runtimes import worker_watch
 from streams.runtimes.worker_watch import BEGINNING, LOOP, POLL, Stalled, Watch, Watchdog, marks_of
 
 SCENES = Place("scenes", 0)
@@ -39,7 +41,7 @@ class Owned:
         return float(self.polls)
 
 
-def marks(owned: Owned, ends: Mapping[Place, tuple[int, int]] | None = None) -> Mapping[str, object]:
+def marks(owned: Owned, ends: Mapping[Place, tuple[int | None, int]] | None = None) -> Mapping[str, object]:
     return marks_of(cast("Groups", owned), ends or {})
 
 
@@ -71,6 +73,7 @@ def test_a_partition_is_at_rest_at_its_end_with_nothing_open() -> None:
     assert marks(Owned())["rows-0"] is None
     assert marks(Owned(), {SCENES: (7, 7)})["rows-0"] is None
     assert marks(Owned(), {SCENES: (6, 7)})["rows-0"] is not None
+    assert marks(Owned(), {SCENES: (None, 7)})["rows-0"] is not None
 
 
 def test_open_records_move_by_commits_and_the_consumer_by_its_position() -> None:
@@ -144,3 +147,42 @@ def test_a_worker_that_works_is_left_alone() -> None:
 
     asyncio.run(run())
     assert told == []
+
+
+def test_a_stall_is_told_although_nothing_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hangs in a write to a full pipe holds the log's lock."""
+    told: list[BaseException] = []
+    read, gave_up = threading.Event(), threading.Event()
+
+    def write(_: str) -> None:
+        if not read.wait(5):
+            gave_up.set()
+
+    monkeypatch.setattr(worker_watch, "_SAID_WITHIN_SECONDS", 0.01, raising=False)
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=write, flush=lambda: None, fileno=lambda: 2))
+    monkeypatch.setattr(worker_watch._log, "critical", lambda *_, **__: write(""), raising=False)
+    watchdog = dog(Owned((Runner(open_records=3),)), told.append)
+    watchdog._reached = True
+    for _ in range(30):
+        watchdog.look()
+        if told:
+            break
+    assert isinstance(told[0], Stalled)
+    assert not gave_up.is_set()
+    read.set()
+
+
+def test_an_answer_that_fails_is_no_answer() -> None:
+    async def run() -> None:
+        watchdog = dog(Owned(), lambda _: None)
+        watchdog._reached, watchdog._ends = True, {SCENES: (6, 7)}
+
+        async def ask() -> None:
+            raise LookupError("consumer")
+
+        watchdog._ask = ask
+        await watchdog._ask_kafka()
+        assert not watchdog.reached
+        assert watchdog._ends == {}
+
+    asyncio.run(run())
