@@ -103,7 +103,7 @@ const stepItem = (step) => {
     h("p", { class: "what" }, h("strong", null, title), step.final && h("span", { class: "tag" }, "final"), step.register && h("span", { class: "quiet" }, `in ${step.register}`), where(step)),
     step.kind === "decision" && h("p", { class: "note" }, step.reason ?? "", h("span", { class: "mono" }, ` ${step.rule ?? ""}`), `; risk ${number(step.risk)}`),
     step.kind === "dead letter" && h("p", { class: "note" }, step.reason ?? step.rule ?? ""),
-    step.kind === "scene" && talk(step),
+    !step.attempt && talk(step),
     step.chain.length > 0 && chips(step.chain, hue, gone),
     step.kind === "scene" && healed(step),
     step.cue && h("p", { class: "note" }, "Cue: ", step.cue),
@@ -121,7 +121,7 @@ const turns = (steps) => {
   return [...groups].map(([scene, some]) => {
     const final = some.find((one) => one.final);
     return h("section", { class: "panel turn", "data-key": `turn-${scene}`, "aria-label": `Scene ${scene}` },
-      h("header", null, h("h2", null, known(some[0].turn) ? `Turn ${some[0].turn} ` : "", h("span", { class: "quiet" }, h("bdi", null, scene))), final ? h("strong", null, h("span", { class: "key", style: { "--key": `var(--${HUES[final.verdict]})` } }), ` ${capital(final.verdict)}`) : h("span", { class: "quiet" }, "not final yet")),
+      h("header", null, h("h2", null, known(some[0].turn) ? `Turn ${some[0].turn} ` : "", h("span", { class: "quiet" }, h("bdi", null, scene))), final ? h("strong", null, h("span", { class: "key", style: { "--key": `var(--${HUES[final.verdict]})` } }), ` ${capital(final.verdict)}`) : h("span", { class: "quiet" }, found.whole ? "not final yet" : "no verdict among the latest records")),
       h("ol", { class: "steps" }, some.map(stepItem)));
   });
 };
