@@ -170,6 +170,9 @@ def test_a_stall_is_told_although_nothing_can_be_said(monkeypatch: pytest.Monkey
     assert isinstance(told[0], Stalled)
     assert not gave_up.is_set()
     read.set()
+    for thread in threading.enumerate():
+        if thread.name == "watchdog-says":
+            thread.join(5)
 
 
 def test_an_answer_that_fails_is_no_answer() -> None:
