@@ -232,10 +232,11 @@ class Tail:
 
     def _fail(self, error: str) -> None:
         with self._lock:
-            if self._error is None:
-                self._failing_since = self._clock()
-                _log.warning("tail_cannot_read", error=error)
+            news = self._error is None
+            self._failing_since = self._clock() if news else self._failing_since
             self._error = error
+        if news:
+            _log.warning("tail_cannot_read", error=error)
 
     def _recover(self) -> None:
         with self._lock:
