@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -52,6 +52,8 @@ class Groups:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
         self.commit: Commit = _no_commit
+        # Set by the consumer, too.
+        self.leave: Callable[[], Awaitable[None]] = _nothing_to_leave
         self.epoch = 0
         self.draining = False
         # When the consumer last came by for records.
@@ -199,7 +201,12 @@ class Groups:
         await self._start(self._generation)
 
     async def _start(self, generation: int) -> None:
-        owned = self._owned()
+        try:
+            owned = self._owned()
+        except AssignmentError:
+            # A static member that comes back is given the same again, also when all is well meanwhile.
+            await self.leave()
+            raise
         kept = self._keep(owned, generation)
         new = {
             self._new_runner(group, number): places
@@ -293,3 +300,7 @@ async def _cancel(task: asyncio.Task[None] | None) -> None:
 
 async def _no_commit(offsets: Mapping[Place, int]) -> None:
     raise LookupError(f"no consumer to commit {dict(offsets)} with")
+
+
+async def _nothing_to_leave() -> None:
+    """Do nothing: there is no consumer."""

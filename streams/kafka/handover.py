@@ -59,6 +59,7 @@ class Consumer(driver.Consumer):
         self.membership = transport.membership
         super().__init__(transport, *args, **kwargs)
         self.groups.commit = SharedCommits(self._commit_places).commit
+        self.groups.leave = self._leave
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -151,6 +152,9 @@ class Consumer(driver.Consumer):
         self.groups.draining = True
         await self.groups.revoke()
         self.transport.forget_topics()
+
+    async def _leave(self) -> None:
+        await self._thread.leave()
 
     async def _commit_places(self, offsets: Mapping[Place, int]) -> None:
         try:

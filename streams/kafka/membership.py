@@ -149,6 +149,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         positions = await asyncio.gather(*(_said(consumer.position(tp)) for tp in ends))
         return {tp: (position, end) for (tp, end), position in zip(ends.items(), positions, strict=True)}
 
+    async def leave(self) -> None:
+        """Leave the group."""
+        await self.call_thread(self._leave)
+
+    async def _leave(self) -> None:
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        coordinator._group_instance_id = None  # noqa: SLF001
+        await _said(coordinator._maybe_leave_group())  # noqa: SLF001
+
     async def on_thread_stop(self) -> None:
         """Leave the group and stop."""
         if self._looking_for_errors is not None:
