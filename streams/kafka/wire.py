@@ -102,6 +102,11 @@ def models_stamp(models: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(models.items())).encode()).hexdigest()
 
 
+def source(stage: str) -> str:
+    """Return what an event that `stage` made says of where it comes from."""
+    return f"/scenestream/{stage}"
+
+
 def passed(headers: Received) -> Headers:
     """Return what is handed on from a message to those that follow from it: the W3C trace context."""
     return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)
@@ -177,7 +182,7 @@ def _cloud_event(name: str, ce_id: str, stage: str, subject: str, at: datetime) 
         ("ce_specversion", b"1.0"),
         ("ce_id", ce_id.encode()),
         ("ce_type", f"scenestream.{name}.v{SCHEMA_VERSION}".encode()),
-        ("ce_source", f"/scenestream/{stage}".encode()),
+        ("ce_source", source(stage).encode()),
         ("ce_subject", subject.encode()),
         ("ce_time", at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
         ("ce_dataschema", f"urn:scenestream:{name}:{SCHEMA_VERSION}".encode()),

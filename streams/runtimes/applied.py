@@ -7,7 +7,8 @@ scenes it waits, by the offset at which they were judged and sent to be healed.
 
 What a row counts stands in a header of its record on the changelog, `applied`, and only at least once. For each topic:
 `{"scenes": [17, 1767225600000, 12, [15]]}`, the fields of `Position`. The timestamp tells a topic that was deleted and
-made again: its offsets begin anew, and its records are younger.
+made again: its offsets begin anew, and its records are younger. Old records that somebody sends to it with their old
+timestamps look as if they were counted, and are skipped: such records need the time at which they are sent.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from streams.kafka import wire
 from streams.kafka.records import Headers, Received
+from streams.topology import HOPS
 
 APPLIED = "applied"
 # Offset of the judgement that sent a scene to be healed; it comes back with the healed scene.
 JUDGED_AT = "judged_at"
 # Scenes that never come back (those that no healer could stand) are not remembered for ever.
 _AWAITED_AT_MOST = 256
+# What scenes that come back say where they come from.
+_HEALERS = frozenset(wire.source(hop.stage) for hop in HOPS if hop.outcome == "healed")
 
 
 class Position(NamedTuple):
@@ -107,6 +112,9 @@ def header(record: Received) -> bytes | None:
 
 def judged_at(record: Received) -> int | None:
     """Return where the scene that a record brings back was judged; None where it was not, or nothing was noted."""
+    if wire.header(record.headers, "ce_source") not in _HEALERS:
+        # Whoever sends scenes may have copied all headers of one that was read.
+        return None
     value = next((value for name, value in on_its_way(record)), None)
     return int(value) if value is not None and value.isdigit() else None
 

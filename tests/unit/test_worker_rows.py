@@ -9,6 +9,7 @@ import pytest
 
 from schemas.sensitivity import DialogueRow, Sensitivity
 from streams.kafka.records import Headers, Received
+from streams.runtimes import applied
 from streams.runtimes.packing import pack, unpack
 from streams.runtimes.worker_rows import Change, Note, RowError, TableRows
 
@@ -117,3 +118,12 @@ def test_packed_rows_are_small_and_come_back() -> None:
     assert unpack(pack(value)) == value
     assert len(pack(value)) < len(value) / 5
     assert unpack(pack(b"")) == b""
+
+
+@pytest.mark.parametrize(
+    ("source", "known"), [("/scenestream/bridge", 7), ("/scenestream/regeneration", 7), ("/bot", None)]
+)
+def test_only_a_healer_says_where_a_scene_was_judged(source: str, known: int | None) -> None:
+    """A sender may have copied the headers of a scene that it read: its own scene must not be taken for that one."""
+    headers = (("ce_source", source.encode()), (applied.JUDGED_AT, b"7"))
+    assert applied.judged_at(cast("Received", Record("scenes", 9, headers=headers))) == known
