@@ -12,9 +12,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.kafka.records import Outgoing, Received
-from streams.ops.metrics import LagMetrics
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot, TopicEnds, Verdict
-from streams.ops.worker_metrics import Standing, WorkerMetrics
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, TopicEnds, Verdict
+from streams.ops.metrics.lag import LagMetrics
+from streams.ops.metrics.worker import Standing, WorkerMetrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 _HEAD = """# Metrics

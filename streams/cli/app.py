@@ -34,7 +34,7 @@ from streams.cli import (
 from streams.kafka.clients import BrokerAway
 from streams.kafka.topics_admin import TopicError
 from streams.ops.dashboard.serve import CannotListen
-from streams.ops.reset import ResetError
+from streams.ops.lag.reset import ResetError
 from streams.replay.reader import LogError
 from streams.replay.run_dir import RunDirError
 from streams.runtimes.remote import RemoteError

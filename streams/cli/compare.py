@@ -12,8 +12,8 @@ from rich.table import Table
 
 from schemas.names import FINAL_VERDICTS, Verdict
 from streams.cli.terminal import clean
-from streams.ops.comparison import Comparison, RunFacts
-from streams.ops.comparison import compare as hold_against
+from streams.ops.replays.comparison import Comparison, RunFacts
+from streams.ops.replays.comparison import compare as hold_against
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's directory.", show_default=False)]
 Baseline = Annotated[Path, typer.Argument(metavar="BASELINE", help="The run it is held against.", show_default=False)]

@@ -13,8 +13,8 @@ from streams.cli.lag_view import console, detail, overview
 from streams.cli.terminal import clean
 from streams.cli.wiring import load_settings
 from streams.kafka.clients import BrokerAway
-from streams.ops.snapshot import GroupLag, Snapshot
-from streams.ops.watch import Watcher
+from streams.ops.lag.snapshot import GroupLag, Snapshot
+from streams.ops.lag.watch import Watcher
 
 # What is redrawn has to fit: so many rows at least, with so many lines for what stands around them.
 _FEW, _AROUND = 3, 9

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.terminal import clean
-from streams.ops.snapshot import WORST_FIRST, Certainty, GroupLag, Health, PartitionLag, Snapshot
+from streams.ops.lag.snapshot import WORST_FIRST, Certainty, GroupLag, Health, PartitionLag, Snapshot
 from streams.ops.words import duration, rate, records
 
 Judged = TypeVar("Judged", GroupLag, PartitionLag)

@@ -14,8 +14,8 @@ from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
 from streams.cli.times import when
 from streams.cli.wiring import load_settings
-from streams.ops.cluster import Cluster
-from streams.ops.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
+from streams.ops.lag.cluster import Cluster
+from streams.ops.lag.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
 from streams.ops.words import records
 
 app = typer.Typer(help="Set where a consumer group goes on, safely.", no_args_is_help=True)

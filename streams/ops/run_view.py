@@ -12,15 +12,15 @@ from schemas.dead import DeadLetter, DeadReason
 from schemas.decision import Decision
 from schemas.names import Origin
 from schemas.scene import Utterance
-from streams.ops import metastable
-from streams.ops.dialogue import Dialogue, DialogueStep
-from streams.ops.headroom import budgets_of
-from streams.ops.pulse import Ages, FeedbackPulse, Metastability, Pulse, StagePulse
-from streams.ops.pulse_fold import Bounds, PulseFold
-from streams.ops.pulse_view import view
-from streams.ops.recent import MOST_STEPS
-from streams.ops.seen import DeathSeen, Record, SceneSeen
-from streams.ops.steps import dialogue_of, of_decision
+from streams.ops.follow.dialogue import Dialogue, DialogueStep
+from streams.ops.follow.recent import MOST_STEPS
+from streams.ops.follow.steps import dialogue_of, of_decision
+from streams.ops.pulse import metastable
+from streams.ops.pulse.fold import Bounds, PulseFold
+from streams.ops.pulse.headroom import budgets_of
+from streams.ops.pulse.pulse import Ages, FeedbackPulse, Metastability, Pulse, StagePulse
+from streams.ops.pulse.view import view
+from streams.ops.reading.seen import DeathSeen, Record, SceneSeen
 from streams.replay.run_dir import SUMMARY, RunDirError, told_where
 from streams.replay.run_reader import read_dead, read_decisions, read_rows, read_summary, read_words
 from streams.stages.policy import Gate

@@ -12,14 +12,14 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas import topics
 from streams.kafka.records import Place
-from streams.ops.dialogue import Dialogue
-from streams.ops.librdkafka import Complaints, broker_away
-from streams.ops.pulse import Pulse, TailState
-from streams.ops.pulse_fold import Bounds, PulseFold
-from streams.ops.pulse_view import view
-from streams.ops.reading import at_end, ends_of, offsets_at, partitions_of, reader, record_of
-from streams.ops.recent import Recent, follow
-from streams.ops.seen import FOLLOWED, Record, Said, read
+from streams.ops.follow.dialogue import Dialogue
+from streams.ops.follow.recent import Recent, follow
+from streams.ops.pulse.fold import Bounds, PulseFold
+from streams.ops.pulse.pulse import Pulse, TailState
+from streams.ops.pulse.view import view
+from streams.ops.reading.librdkafka import Complaints, broker_away
+from streams.ops.reading.ranges import at_end, ends_of, offsets_at, partitions_of, reader, record_of
+from streams.ops.reading.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
 
@@ -232,10 +232,11 @@ class Tail:
 
     def _fail(self, error: str) -> None:
         with self._lock:
-            if self._error is None:
-                self._failing_since = self._clock()
-                _log.warning("tail_cannot_read", error=error)
+            news = self._error is None
+            self._failing_since = self._clock() if news else self._failing_since
             self._error = error
+        if news:
+            _log.warning("tail_cannot_read", error=error)
 
     def _recover(self) -> None:
         with self._lock:

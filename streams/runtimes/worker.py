@@ -24,7 +24,7 @@ from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
-from streams.ops.worker_metrics import WorkerMetrics
+from streams.ops.metrics.worker import WorkerMetrics
 from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_desk import Desk

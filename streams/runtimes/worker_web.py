@@ -8,8 +8,8 @@ from typing import Any, cast
 from faust.web import Request, Response, View
 
 from streams.kafka.handover import Producer
-from streams.ops.instruments import CONTENT_TYPE
-from streams.ops.worker_metrics import Standing, State
+from streams.ops.metrics.instruments import CONTENT_TYPE
+from streams.ops.metrics.worker import Standing, State
 from streams.runtimes.worker import Live
 from streams.settings import WebSettings
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.ops.snapshot import Snapshot
-from streams.ops.watch import Watcher
+from streams.ops.lag.snapshot import Snapshot
+from streams.ops.lag.watch import Watcher
 from streams.settings import KafkaSettings, OpsSettings
 from tests.broker.kafka_server import find_broker
 

@@ -25,10 +25,10 @@ from schemas.scene import Scene
 from streams.cli import dead
 from streams.cli.app import app
 from streams.kafka.topics_admin import TopicError
-from streams.ops.export import export
-from streams.ops.jobs import Jobs
 from streams.ops.letters import graveyard, redrive_group
-from streams.ops.replays import ReplayJob, ReplayOrder
+from streams.ops.replays.asked import ReplayJob, ReplayOrder
+from streams.ops.replays.export import export
+from streams.ops.replays.jobs import Jobs
 from streams.ops.run_view import pulse_of_run
 from streams.ops.tail import Tail
 from streams.replay.digest import Digest

@@ -33,9 +33,9 @@ from typer.testing import CliRunner
 
 from streams.cli.app import app
 from streams.kafka.clients import BrokerAway
-from streams.ops.reset import ResetError
-from streams.ops.snapshot import PartitionLag, Snapshot
-from streams.ops.watch import Watcher
+from streams.ops.lag.reset import ResetError
+from streams.ops.lag.snapshot import PartitionLag, Snapshot
+from streams.ops.lag.watch import Watcher
 from streams.settings import KafkaSettings, OpsSettings
 
 PARTITIONS = 12

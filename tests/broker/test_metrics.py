@@ -20,9 +20,9 @@ from prometheus_programs import Prometheus, expressions, names, promtool
 
 from schemas import topics
 from schemas.decision import Decision
-from streams.ops.instruments import CONTENT_TYPE
-from streams.ops.metrics import LagMetrics
-from streams.ops.watch import Watcher
+from streams.ops.lag.watch import Watcher
+from streams.ops.metrics.instruments import CONTENT_TYPE
+from streams.ops.metrics.lag import LagMetrics
 from streams.settings import OpsSettings
 
 Series = dict[tuple[str, ...], float]

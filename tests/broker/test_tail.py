@@ -21,12 +21,12 @@ from schemas.feedback import Feedback
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
-from streams.ops.dialogue import Dialogue, ScanProgress
-from streams.ops.headroom import headroom
-from streams.ops.masks import mask
-from streams.ops.pulse import Pulse
-from streams.ops.scan import scan
-from streams.ops.seen import FOLLOWED
+from streams.ops.follow.dialogue import Dialogue, ScanProgress
+from streams.ops.follow.scan import scan
+from streams.ops.pulse.headroom import headroom
+from streams.ops.pulse.masks import mask
+from streams.ops.pulse.pulse import Pulse
+from streams.ops.reading.seen import FOLLOWED
 from streams.ops.tail import Tail
 from streams.settings import OpsSettings
 from streams.stages.policy import Gate

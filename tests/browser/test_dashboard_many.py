@@ -20,7 +20,7 @@ from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.lag_history import LagHistory
 from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.web import answer, make_app
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 
 GROUPS, PARTITIONS, LOOKS = 20, 200, 40
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from seeded_logs import log
 from schemas.decision import Decision
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
-from streams.ops.headroom import headroom
+from streams.ops.pulse.headroom import headroom
 from streams.ops.run_view import dialogue_of_run, pulse_of_run
 from streams.replay.run_dir import RunDirError, RunWriter
 from streams.runtimes.embedded import EmbeddedRuntime

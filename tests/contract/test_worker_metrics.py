@@ -16,7 +16,7 @@ from schemas.names import Origin
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
 from streams.kafka.records import Outgoing, Received
-from streams.ops.worker_metrics import Standing, WorkerMetrics
+from streams.ops.metrics.worker import Standing, WorkerMetrics
 from streams.scoring.port import Wish
 from streams.settings import Settings
 from streams.stages import bridge, regeneration, resonance

@@ -8,8 +8,8 @@ from dataclasses import replace
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from streams.ops.rules import RULES, Case, Floors, Look, Reader, judge
-from streams.ops.snapshot import WORST_FIRST, Health
+from streams.ops.lag.rules import RULES, Case, Floors, Look, Reader, judge
+from streams.ops.lag.snapshot import WORST_FIRST, Health
 
 FLOORS = Floors(messages=100, age_seconds=60.0, old_seconds=3600.0, settle_seconds=60.0)
 ALARMS = {"WARN", "STOP", "STALL", "REWIND"}

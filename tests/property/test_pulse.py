@@ -15,12 +15,12 @@ from schemas.decision import Decision
 from schemas.names import Origin, Verdict
 from schemas.scene import Healing, Step
 from streams.kafka import wire
-from streams.ops.heavy import HeavyKeys, SpaceSaving
-from streams.ops.pulse import Pulse
-from streams.ops.pulse_fold import Bounds, PulseFold
-from streams.ops.pulse_view import view
-from streams.ops.recent import Recent, follow
-from streams.ops.seen import FOLLOWED, DeathSeen, Record, RowSeen, Said, SceneSeen, read
+from streams.ops.follow.recent import Recent, follow
+from streams.ops.pulse.fold import Bounds, PulseFold
+from streams.ops.pulse.heavy import HeavyKeys, SpaceSaving
+from streams.ops.pulse.pulse import Pulse
+from streams.ops.pulse.view import view
+from streams.ops.reading.seen import FOLLOWED, DeathSeen, Record, RowSeen, Said, SceneSeen, read
 from streams.stages.policy import Gate
 from streams.topology import goes_to
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from streams.cli.progress import Form, told
-from streams.ops.jobs import Jobs
-from streams.ops.replays import ReplayOrder
+from streams.ops.replays.asked import ReplayOrder
+from streams.ops.replays.jobs import Jobs
 from streams.settings import OpsSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from schemas.decision import Decision
 from schemas.names import Verdict
 from streams.cli.app import app
-from streams.ops.comparison import compare
+from streams.ops.replays.comparison import compare
 from streams.replay.digest import Digest
 from streams.replay.run_dir import RunDirError
 

@@ -13,7 +13,7 @@ from streams.ops.dashboard.headline import Headline, duration, headline
 from streams.ops.dashboard.lag_history import MOST_LOOKS, LagHistory
 from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.ours import by_stages
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 from streams.topology import AGENTS
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import Metric
 
-from streams.ops.instruments import Spread, Tally
+from streams.ops.metrics.instruments import Spread, Tally
 
 BOUNDS = (0.0, 0.1, 0.25, 1.0, 10.0)
 

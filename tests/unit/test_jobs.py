@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from fake_runs import decisions_of, write_run
 
-from streams.ops.jobs import Jobs
-from streams.ops.replays import ReplayJob, ReplayOrder
-from streams.ops.shelf import OrderError
+from streams.ops.replays.asked import ReplayJob, ReplayOrder
+from streams.ops.replays.jobs import Jobs
+from streams.ops.replays.shelf import OrderError
 from streams.settings import KafkaSettings, OpsSettings
 
 PROGRAM = """

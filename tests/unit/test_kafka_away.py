@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from streams.kafka.clients import BrokerAway
-from streams.ops.export import export
-from streams.ops.scan import scan
+from streams.ops.follow.scan import scan
+from streams.ops.replays.export import export
 from streams.ops.tail import Tail
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate

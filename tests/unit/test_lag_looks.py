@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.ops.found import Ends, Found, FoundGroup, Member, Oldest, Point, Retention, Slot
-from streams.ops.lag import History
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot
+from streams.ops.lag.found import Ends, Found, FoundGroup, Member, Oldest, Point, Retention, Slot
+from streams.ops.lag.looks import History
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot
 from streams.settings import OpsSettings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

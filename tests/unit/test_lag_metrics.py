@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.ops.metrics import LagMetrics
-from streams.ops.snapshot import GroupLag, Health, PartitionLag, Snapshot, TopicEnds, Verdict
+from streams.ops.lag.snapshot import GroupLag, Health, PartitionLag, Snapshot, TopicEnds, Verdict
+from streams.ops.metrics.lag import LagMetrics
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = AT.timestamp() + 5

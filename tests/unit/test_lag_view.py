@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from streams.cli.lag_view import detail, overview
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 from streams.ops.words import duration, rate
 
 PARTITION = PartitionLag(

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from structlog.testing import CapturingLogger
 
 from streams.kafka.clients import BrokerAway
-from streams.ops.cluster import Cluster
-from streams.ops.found import Found
-from streams.ops.librdkafka import Complaints, client_options, said
-from streams.ops.reset import ResetError, read_backup
-from streams.ops.watch import Watcher
+from streams.ops.lag.cluster import Cluster
+from streams.ops.lag.found import Found
+from streams.ops.lag.reset import ResetError, read_backup
+from streams.ops.lag.watch import Watcher
+from streams.ops.reading.librdkafka import Complaints, client_options, said
 from streams.settings import KafkaSettings, OpsSettings
 
 QUICK = OpsSettings(every_seconds=0.5)
@@ -68,7 +68,7 @@ def test_before_the_first_look_there_is_nothing_but_the_error() -> None:
 
 def test_a_fault_of_ours_is_told_and_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     log = CapturingLogger()
-    monkeypatch.setattr("streams.ops.watch._log", log)
+    monkeypatch.setattr("streams.ops.lag.watch._log", log)
     cluster = Scripted(broken, fine)
     with Watcher(cluster, QUICK) as watcher:
         first = watcher.wait_newer(None, 10.0)

@@ -10,7 +10,7 @@ from fake_runs import decisions_of, some_dead, write_run
 from streams.kafka.dead_letters import Failure, Letter, bury, read_letter
 from streams.kafka.records import Headers
 from streams.ops.letters import Graveyard, Grouped, graveyard_of_run, preview
-from streams.ops.seen import Record
+from streams.ops.reading.seen import Record
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WORDS = "A little, towards morning."

@@ -6,13 +6,13 @@ import pytest
 from builders import row
 
 from schemas.sensitivity import Account
-from streams.ops import metastable
-from streams.ops.ages import ages_of, bin_of, middle_seconds
-from streams.ops.headroom import budgets_of, headroom
-from streams.ops.masks import mask
-from streams.ops.metastable import Labels, judge, lower_end
-from streams.ops.pairs import Pairs
-from streams.ops.windows import FewNames, Window
+from streams.ops.pulse import metastable
+from streams.ops.pulse.ages import ages_of, bin_of, middle_seconds
+from streams.ops.pulse.headroom import budgets_of, headroom
+from streams.ops.pulse.masks import mask
+from streams.ops.pulse.metastable import Labels, judge, lower_end
+from streams.ops.pulse.pairs import Pairs
+from streams.ops.pulse.windows import FewNames, Window
 from streams.stages.policy import Gate
 
 START = 1_000_000.0

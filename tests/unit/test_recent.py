@@ -10,8 +10,8 @@ from schemas.names import Origin, Verdict
 from schemas.scene import Scene
 from streams.kafka import wire
 from streams.kafka.dead_letters import Failure, bury
-from streams.ops.recent import Recent, follow
-from streams.ops.seen import DeathSeen, MarkSeen, Record, RowSeen, SceneSeen, read
+from streams.ops.follow.recent import Recent, follow
+from streams.ops.reading.seen import DeathSeen, MarkSeen, Record, RowSeen, SceneSeen, read
 from streams.stages.policy import Gate
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

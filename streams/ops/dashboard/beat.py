@@ -13,9 +13,9 @@ from aiohttp import web
 from streams.kafka.clients import BrokerAway
 from streams.ops.dashboard.feed import Feed, to_json
 from streams.ops.dashboard.web import Refused, answer_model, session_of
-from streams.ops.dialogue import Dialogue, ScanProgress
-from streams.ops.pulse import ReasonCount
-from streams.ops.scan import scan
+from streams.ops.follow.dialogue import Dialogue, ScanProgress
+from streams.ops.follow.scan import scan
+from streams.ops.pulse.pulse import ReasonCount
 from streams.ops.tail import Tail
 from streams.settings import Settings
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from streams.ops.snapshot import WORST_FIRST, GroupLag, Health, PartitionLag, Snapshot
+from streams.ops.lag.snapshot import WORST_FIRST, GroupLag, Health, PartitionLag, Snapshot
 
 Tone = Literal["good", "warning", "bad", "unknown"]
 TONES: Mapping[Health, Tone] = {

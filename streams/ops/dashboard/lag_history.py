@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from streams.ops.snapshot import GroupLag, Snapshot
+from streams.ops.lag.snapshot import GroupLag, Snapshot
 
 MOST_LOOKS = 450
 _MOST_EVENTS = 400

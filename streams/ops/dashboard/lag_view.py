@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from streams.ops.snapshot import WORST_FIRST, GroupLag, PartitionLag, Snapshot
+from streams.ops.lag.snapshot import WORST_FIRST, GroupLag, PartitionLag, Snapshot
 
 Json = dict[str, object]
 NEVER = "never"

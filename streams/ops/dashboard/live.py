@@ -15,10 +15,10 @@ from streams.ops.dashboard.lag_history import LagHistory
 from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.ours import by_stages
 from streams.ops.dashboard.web import Refused, answer
-from streams.ops.instruments import CONTENT_TYPE
-from streams.ops.metrics import STALE_SECONDS, LagMetrics
-from streams.ops.snapshot import Snapshot
-from streams.ops.watch import Watcher
+from streams.ops.lag.snapshot import Snapshot
+from streams.ops.lag.watch import Watcher
+from streams.ops.metrics.instruments import CONTENT_TYPE
+from streams.ops.metrics.lag import STALE_SECONDS, LagMetrics
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
 

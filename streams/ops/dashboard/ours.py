@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from streams.ops.found import FoundGroup, Member
-from streams.ops.snapshot import GroupLag, Snapshot
-from streams.ops.sums import summed
+from streams.ops.lag.found import FoundGroup, Member
+from streams.ops.lag.snapshot import GroupLag, Snapshot
+from streams.ops.lag.sums import summed
 
 
 def by_stages(snapshot: Snapshot, ours: str, topics: Collection[str]) -> Snapshot:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from streams.ops.comparison import compare
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.runs import report_of
 from streams.ops.dashboard.web import Refused, answer, answer_model, body_of
-from streams.ops.jobs import Jobs
-from streams.ops.replays import ReplayOrder
-from streams.ops.shelf import OrderError
+from streams.ops.replays.asked import ReplayOrder
+from streams.ops.replays.comparison import compare
+from streams.ops.replays.jobs import Jobs
+from streams.ops.replays.shelf import OrderError
 from streams.replay.run_dir import RunDirError
 from streams.settings import KafkaSettings, OpsSettings
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from streams.ops.comparison import compare
 from streams.ops.dashboard.beat import LATEST, wanted, wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.headline import Headline
 from streams.ops.dashboard.web import Refused, answer_model
 from streams.ops.letters import graveyard_of_run
-from streams.ops.pulse import Pulse
+from streams.ops.pulse.pulse import Pulse
+from streams.ops.replays.comparison import compare
+from streams.ops.replays.shelf import run_on_disk
 from streams.ops.run_view import dialogue_of_run, pulse_of_run
-from streams.ops.shelf import run_on_disk
 from streams.replay.run_dir import RunDirError
 from streams.replay.run_reader import read_decisions
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from streams.ops.found import Ends, Oldest, Retention
-from streams.ops.rules import Look
+from streams.ops.lag.found import Ends, Oldest, Retention
+from streams.ops.lag.rules import Look
 from streams.ops.words import duration
 
 # Clocks of one network agree to less than this; beyond, a record from the future is told and not made young.

@@ -18,9 +18,9 @@ from confluent_kafka import KafkaException
 from schemas import topics
 from streams.kafka.records import Place
 from streams.kafka.topics_admin import TopicError
-from streams.ops.librdkafka import Complaints, broker_away
-from streams.ops.reading import ends_of, offsets_at, partitions_of, read_ranges, reader
-from streams.ops.seen import LARGEST_BYTES, Record, said_by
+from streams.ops.reading.librdkafka import Complaints, broker_away
+from streams.ops.reading.ranges import ends_of, offsets_at, partitions_of, read_ranges, reader
+from streams.ops.reading.seen import LARGEST_BYTES, Record, said_by
 from streams.replay.run_dir import told_where
 from streams.settings import KafkaSettings, OpsSettings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from streams.ops.pulse import Metastability, Standing
+from streams.ops.pulse.pulse import Metastability, Standing
 
 FEWEST_LABELS = 20
 TRAIL = 6

@@ -10,10 +10,10 @@ from typing import Protocol, Self
 import structlog
 
 from streams.kafka.clients import BrokerAway
-from streams.ops.cluster import Cluster
-from streams.ops.found import Found
-from streams.ops.lag import History
-from streams.ops.snapshot import Snapshot
+from streams.ops.lag.cluster import Cluster
+from streams.ops.lag.found import Found
+from streams.ops.lag.looks import History
+from streams.ops.lag.snapshot import Snapshot
 from streams.settings import KafkaSettings, OpsSettings
 
 _log = structlog.get_logger(__name__)

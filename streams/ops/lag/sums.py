@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from streams.ops.found import Ends, FoundGroup, Slot
-from streams.ops.rules import worst
-from streams.ops.snapshot import GroupLag, PartitionLag, TopicEnds, Verdict
+from streams.ops.lag.found import Ends, FoundGroup, Slot
+from streams.ops.lag.rules import worst
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, TopicEnds, Verdict
 
 
 def summed(group: FoundGroup, partitions: Sequence[PartitionLag]) -> GroupLag:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Literal, cast
 
 from schemas.names import FINAL_VERDICTS, Register, Verdict
-from streams.ops import metastable
-from streams.ops.ages import ages_of
-from streams.ops.masks import mask
-from streams.ops.pulse import (
+from streams.ops.pulse import metastable
+from streams.ops.pulse.ages import ages_of
+from streams.ops.pulse.fold import UNITS, PulseFold
+from streams.ops.pulse.masks import mask
+from streams.ops.pulse.pulse import (
     FeedbackPulse,
     HealingPulse,
     HeavyKey,
@@ -26,8 +27,7 @@ from streams.ops.pulse import (
     TaskPulse,
     Verdicts,
 )
-from streams.ops.pulse_fold import UNITS, PulseFold
-from streams.ops.windows import Name
+from streams.ops.pulse.windows import Name
 from streams.topology import AGENTS, HOPS, Agent
 
 _MOMENTS = 60

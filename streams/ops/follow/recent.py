@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from schemas.decision import Decision
 from schemas.feedback import Feedback
 from streams.kafka import wire
-from streams.ops.dialogue import Dialogue, DialogueStep
-from streams.ops.seen import DEAD, LARGEST_BYTES, Record, RowSeen, Said, SceneSeen, said_by
-from streams.ops.steps import dialogue_of, step_of
+from streams.ops.follow.dialogue import Dialogue, DialogueStep
+from streams.ops.follow.steps import dialogue_of, step_of
+from streams.ops.reading.seen import DEAD, LARGEST_BYTES, Record, RowSeen, Said, SceneSeen, said_by
 from streams.stages.policy import Gate
 
 MOST_STEPS = 500

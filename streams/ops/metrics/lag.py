@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from streams.ops.instruments import Labels, counter, gauge
-from streams.ops.snapshot import GroupLag, Health, PartitionLag, Snapshot, TopicEnds
+from streams.ops.lag.snapshot import GroupLag, Health, PartitionLag, Snapshot, TopicEnds
+from streams.ops.metrics.instruments import Labels, counter, gauge
 
 # After three looks at the default pace, and some.
 STALE_SECONDS = 60.0

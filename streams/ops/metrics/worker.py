@@ -19,8 +19,8 @@ from schemas.decision import Decision
 from streams.kafka.meter import Meter
 from streams.kafka.records import Outgoing, Received
 from streams.kafka.wire import models_stamp
-from streams.ops.instruments import Labels, Spread, Tally, gauge
-from streams.ops.judgement_metrics import Judgements
+from streams.ops.metrics.instruments import Labels, Spread, Tally, gauge
+from streams.ops.metrics.judgements import Judgements
 from streams.stages.policy import Mode
 
 State = Literal["starting", "restoring", "working", "draining"]

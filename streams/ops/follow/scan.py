@@ -11,11 +11,11 @@ from confluent_kafka import Consumer, KafkaException
 
 from schemas import topics
 from streams.kafka.records import Place
-from streams.ops.dialogue import Dialogue, ScanProgress
-from streams.ops.librdkafka import Complaints, broker_away
-from streams.ops.reading import ends_of, partitions_of, read_ranges, reader
-from streams.ops.recent import MOST_STEPS, dialogue_id, follow
-from streams.ops.seen import FOLLOWED, Record, read
+from streams.ops.follow.dialogue import Dialogue, ScanProgress
+from streams.ops.follow.recent import MOST_STEPS, dialogue_id, follow
+from streams.ops.reading.librdkafka import Complaints, broker_away
+from streams.ops.reading.ranges import ends_of, partitions_of, read_ranges, reader
+from streams.ops.reading.seen import FOLLOWED, Record, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
 

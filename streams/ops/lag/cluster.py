@@ -21,9 +21,9 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
 from schemas.topics import SENSITIVITY, TOPICS, dead_topic
-from streams.ops.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
-from streams.ops.librdkafka import Complaints, broker_away, client_options, is_about_connections, said, unusable
-from streams.ops.oldest import OldestRecords
+from streams.ops.lag.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
+from streams.ops.lag.oldest import OldestRecords
+from streams.ops.reading.librdkafka import Complaints, broker_away, client_options, is_about_connections, said, unusable
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
 

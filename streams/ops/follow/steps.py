@@ -14,8 +14,8 @@ from schemas.scene import Healing, Scene, Utterance
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
 from streams.kafka.dead_letters import read_letter, show_message
-from streams.ops.dialogue import Dialogue, DialogueStep, Kind, Said
-from streams.ops.seen import DeathSeen, Record, RowSeen, SceneSeen, read, said_by
+from streams.ops.follow.dialogue import Dialogue, DialogueStep, Kind, Said
+from streams.ops.reading.seen import DeathSeen, Record, RowSeen, SceneSeen, read, said_by
 from streams.stages import ledger
 from streams.stages.policy import Gate
 

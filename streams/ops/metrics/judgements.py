@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.core import Metric
 
 from schemas.decision import Decision
-from streams.ops.instruments import Labels, Spread, Tally, counter
+from streams.ops.metrics.instruments import Labels, Spread, Tally, counter
 from streams.stages.filter import RULES
 from streams.stages.policy import Mode
 

@@ -6,11 +6,11 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from streams.ops import measures
-from streams.ops.found import Ends, Found, FoundGroup, Oldest, Slot, start_of
-from streams.ops.rules import Case, Floors, Look, Reader, judge
-from streams.ops.snapshot import GroupLag, PartitionLag, Snapshot
-from streams.ops.sums import summed, topics, unseen
+from streams.ops.lag import measures
+from streams.ops.lag.found import Ends, Found, FoundGroup, Oldest, Slot, start_of
+from streams.ops.lag.rules import Case, Floors, Look, Reader, judge
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot
+from streams.ops.lag.sums import summed, topics, unseen
 from streams.ops.words import records
 from streams.settings import OpsSettings
 

@@ -20,8 +20,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from streams.ops.found import Clock, Ends, Oldest, Point, Slot
-from streams.ops.librdkafka import Complaints, client_options
+from streams.ops.lag.found import Clock, Ends, Oldest, Point, Slot
+from streams.ops.reading.librdkafka import Complaints, client_options
 from streams.settings import KafkaSettings, OpsSettings
 
 _CLOCKS: dict[int, Clock] = {TIMESTAMP_CREATE_TIME: "CreateTime", TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime"}

@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streams.ops.comparison import facts_of
-from streams.ops.replays import RunOnDisk
+from streams.ops.replays.asked import RunOnDisk
+from streams.ops.replays.comparison import facts_of
 from streams.replay.run_dir import SUMMARY, RunDirError
 from streams.replay.run_reader import read_summary
 from streams.settings import OpsSettings

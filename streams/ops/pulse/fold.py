@@ -14,13 +14,13 @@ from schemas.feedback import Feedback
 from schemas.names import Origin, Verdict
 from schemas.scene import Healing
 from streams.kafka import wire
-from streams.ops.ages import bin_of
-from streams.ops.headroom import Budgets
-from streams.ops.heavy import HeavyKeys
-from streams.ops.pairs import Pairs, Side
-from streams.ops.pulse import Source
-from streams.ops.seen import HEALERS, DeathSeen, MarkSeen, Record, RowSeen, Said, SceneSeen
-from streams.ops.windows import FewNames, Name, Window
+from streams.ops.pulse.ages import bin_of
+from streams.ops.pulse.headroom import Budgets
+from streams.ops.pulse.heavy import HeavyKeys
+from streams.ops.pulse.pairs import Pairs, Side
+from streams.ops.pulse.pulse import Source
+from streams.ops.pulse.windows import FewNames, Name, Window
+from streams.ops.reading.seen import HEALERS, DeathSeen, MarkSeen, Record, RowSeen, Said, SceneSeen
 from streams.stages.filter import RULES
 from streams.stages.policy import Gate
 from streams.topology import Stage, reader_of

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from streams.ops.snapshot import WORST_FIRST, Health, Verdict
+from streams.ops.lag.snapshot import WORST_FIRST, Health, Verdict
 from streams.ops.words import duration, records
 
 # Nobody: no member holds the partition; unknown: the group is dividing its partitions right now.

@@ -9,8 +9,8 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.records import Place
-from streams.ops.librdkafka import Complaints, client_options
-from streams.ops.seen import Record
+from streams.ops.reading.librdkafka import Complaints, client_options
+from streams.ops.reading.seen import Record
 from streams.settings import KafkaSettings
 
 _MESSAGES = 500

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from schemas.decision import AccountName
 from schemas.sensitivity import Account, Sensitivity
-from streams.ops.masks import mask
-from streams.ops.pulse import LedgerPulse
+from streams.ops.pulse.masks import mask
+from streams.ops.pulse.pulse import LedgerPulse
 from streams.stages import ledger
 from streams.stages.policy import Gate
 

@@ -18,9 +18,9 @@ import structlog
 
 from streams.kafka.clients import BrokerAway
 from streams.kafka.topics_admin import TopicError
-from streams.ops.export import export
-from streams.ops.replays import JobState, ReplayJob, ReplayOrder
-from streams.ops.shelf import OrderError, Shelf
+from streams.ops.replays.asked import JobState, ReplayJob, ReplayOrder
+from streams.ops.replays.export import export
+from streams.ops.replays.shelf import OrderError, Shelf
 from streams.replay.run_dir import SUMMARY, RunDirError
 from streams.settings import KafkaSettings, OpsSettings
 

@@ -17,9 +17,9 @@ from confluent_kafka import KafkaException
 from pydantic import Field, ValidationError
 
 from schemas.base import Event, Frozen
-from streams.ops.cluster import Cluster
-from streams.ops.found import Ends, FoundGroup, Slot
-from streams.ops.librdkafka import said
+from streams.ops.lag.cluster import Cluster
+from streams.ops.lag.found import Ends, FoundGroup, Slot
+from streams.ops.reading.librdkafka import said
 
 # Where to: the ends, an offset, or the first record of that moment or later.
 Target = Literal["earliest", "latest"] | int | datetime

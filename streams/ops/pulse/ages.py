@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from streams.ops.pulse import Ages
+from streams.ops.pulse.pulse import Ages
 
 _SHORTEST_SECONDS = 0.001
 _WIDER = 1.1

@@ -1,0 +1,1 @@
+"""One dialogue followed across topics."""

@@ -1,0 +1,1 @@
+"""The pulse: what the pipeline decided over a sliding window, folded into bounded memory."""

@@ -1,0 +1,1 @@
+"""Replays of a log or a time range: started, watched and compared."""
