@@ -192,6 +192,9 @@ def test_runs_are_held_against_each_other_and_reports_open(browser: Browser, sho
         page.locator("select[name=baseline]").select_option("plain")
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("[data-key=comparison]")).to_contain_text("400")
+        # It quotes what was said.
+        visit.sign_in()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         with page.expect_navigation():
             page.get_by_role("link", name="Report").first.click()
         expect(page.locator("h1")).to_contain_text("went on to be said")

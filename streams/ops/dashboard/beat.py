@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from aiohttp import web
 
 from streams.kafka.clients import BrokerAway
@@ -19,6 +20,7 @@ from streams.ops.pulse.pulse import ReasonCount
 from streams.ops.tail import Tail
 from streams.settings import Settings
 
+_log = structlog.get_logger(__name__)
 LATEST = 24
 # What "now" means for rates and failures: short enough to see a change, long enough to be a rate.
 NOW_SECONDS = 60.0
@@ -44,14 +46,20 @@ class LiveBeat:
     async def follow(self) -> None:
         """Publish the pulse every so often, until cancelled."""
         while True:
-            pulse = await asyncio.to_thread(self._tail.pulse)
-            self.dead_seen = pulse.dead
-            self._feed.publish("pulse", pulse)
-            self._feed.publish("now", await asyncio.to_thread(self._tail.pulse, NOW_SECONDS))
-            self._feed.publish("tail", self._tail.state())
-            latest = [{"id": name, "records": count, "at": at} for name, count, at in self._tail.latest(LATEST)]
-            self._feed.publish("latest", {"dialogues": latest})
+            try:
+                await self._publish()
+            except Exception:  # noqa: BLE001 - the next may go better, and figures that stand still look like peace
+                _log.exception("pulse_not_published")
             await asyncio.sleep(self._settings.dashboard.every_seconds)
+
+    async def _publish(self) -> None:
+        pulse = await asyncio.to_thread(self._tail.pulse)
+        self.dead_seen = pulse.dead
+        self._feed.publish("pulse", pulse)
+        self._feed.publish("now", await asyncio.to_thread(self._tail.pulse, NOW_SECONDS))
+        self._feed.publish("tail", self._tail.state())
+        latest = [{"id": name, "records": count, "at": at} for name, count, at in self._tail.latest(LATEST)]
+        self._feed.publish("latest", {"dialogues": latest})
 
     async def _dialogue(self, request: web.Request) -> web.Response:
         who = wanted(request)

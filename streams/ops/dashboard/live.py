@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import structlog
 from aiohttp import web
 
 from streams.ops.dashboard.feed import Feed
@@ -22,6 +23,7 @@ from streams.ops.metrics.lag import STALE_SECONDS, LagMetrics
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
 
+_log = structlog.get_logger(__name__)
 _SUMMED_LOOKS = 150
 _PATIENCE_SECONDS = 1.0
 
@@ -49,11 +51,14 @@ class LiveLag:
         self._publish_headline(None)
         while True:
             newer = await asyncio.to_thread(self._watcher.wait_newer, seen, _PATIENCE_SECONDS)
-            if newer is not None:
-                seen = newer
-                self._publish(by_stages(seen, self._kafka.group, self._stages))
-            elif seen is not None and seen.error is not None:
-                self._publish_headline(by_stages(seen, self._kafka.group, self._stages))
+            seen = newer or seen
+            try:
+                if newer is not None:
+                    self._publish(by_stages(newer, self._kafka.group, self._stages))
+                elif seen is not None and seen.error is not None:
+                    self._publish_headline(by_stages(seen, self._kafka.group, self._stages))
+            except Exception:  # noqa: BLE001 - the next look may go better, and figures that stand still look like peace
+                _log.exception("lag_not_published")
 
     def _publish(self, seen: Snapshot) -> None:
         self._feed.publish("clock", {"now": datetime.now(UTC).timestamp()})

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.runs import report_of
-from streams.ops.dashboard.web import Refused, answer, answer_model, body_of
+from streams.ops.dashboard.web import Refused, answer, answer_model, body_of, session_of
 from streams.ops.replays.asked import ReplayOrder
 from streams.ops.replays.comparison import compare
 from streams.ops.replays.jobs import Jobs
@@ -19,6 +20,7 @@ from streams.ops.replays.shelf import OrderError
 from streams.replay.run_dir import RunDirError
 from streams.settings import KafkaSettings, OpsSettings
 
+_log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
 # Runs and logs come and go less often than jobs move.
 _LISTED_EVERY = 10
@@ -47,15 +49,20 @@ class Replaying:
             jobs = self._jobs.all()
             over = sum(job.ended_at is not None for job in jobs)
             if turn % _LISTED_EVERY == 0 or over != ended:
-                runs, logs = (
-                    await asyncio.to_thread(self._jobs.shelf.runs),
-                    await asyncio.to_thread(self._jobs.shelf.logs),
-                )
-                listed, ended = ([one.model_dump(mode="json") for one in runs], list(logs)), over
+                ended = over
+                try:
+                    listed = await asyncio.to_thread(self._on_disk)
+                except OSError:
+                    # Folders that may not be read, or that go while they are: the jobs still want to be told.
+                    _log.warning("folders_unread", exc_info=True)
             told = [job.model_dump(mode="json") for job in jobs]
             self._feed.publish("replays", {"jobs": told, "runs": listed[0], "logs": listed[1]})
             turn += 1
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _on_disk(self) -> tuple[object, object]:
+        shelf = self._jobs.shelf
+        return [one.model_dump(mode="json") for one in shelf.runs()], list(shelf.logs())
 
     async def _ask(self, request: web.Request) -> web.Response:
         order = await body_of(request, ReplayOrder)
@@ -76,7 +83,7 @@ class Replaying:
             raise Refused(404, str(error)) from error
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
-        return report_of(self._folder(request.match_info["name"]))
+        return report_of(self._folder(request.match_info["name"]), texts=session_of(request) is not None)
 
     def _folder(self, name: str) -> Path:
         try:

@@ -12,14 +12,15 @@ from aiohttp import web
 
 from streams.ops.dashboard.beat import LATEST, wanted, wants_texts
 from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.guard import is_loopback
 from streams.ops.dashboard.headline import Headline
-from streams.ops.dashboard.web import Refused, answer_model
+from streams.ops.dashboard.web import Refused, answer_model, can_sign_in, session_of
 from streams.ops.letters import graveyard_of_run
 from streams.ops.pulse.pulse import Pulse
 from streams.ops.replays.comparison import compare
 from streams.ops.replays.shelf import run_on_disk
 from streams.ops.run_view import dialogue_of_run, pulse_of_run
-from streams.replay.run_dir import RunDirError
+from streams.replay.run_dir import TEXTS, RunDirError
 from streams.replay.run_reader import read_decisions
 
 # A report brings its scripts within itself, under a policy of its own; here it also gets no origin to speak for.
@@ -57,14 +58,23 @@ class ShownRuns:
 
     async def _letters(self, request: web.Request) -> web.Response:
         folder = self._folder(request.query.get("run", next(iter(self.folders))))
-        return answer_model(await asyncio.to_thread(graveyard_of_run, folder, texts=wants_texts(request)))
+        texts = wants_texts(request)
+        try:
+            return answer_model(await asyncio.to_thread(graveyard_of_run, folder, texts=texts))
+        except RunDirError as error:
+            raise Refused(404, str(error)) from error
 
     async def _compare(self, request: web.Request) -> web.Response:
         run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
-        return answer_model(await asyncio.to_thread(compare, run, baseline))
+        try:
+            return answer_model(await asyncio.to_thread(compare, run, baseline))
+        except RunDirError as error:
+            raise Refused(404, str(error)) from error
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
-        return report_of(self._folder(request.match_info["name"]))
+        # Without a token, whoever named the directory on this machine may read what lies in it.
+        theirs = not can_sign_in(request) and is_loopback(request.remote or "")
+        return report_of(self._folder(request.match_info["name"]), texts=theirs or session_of(request) is not None)
 
     def _folder(self, name: str) -> Path:
         if name not in self.folders:
@@ -72,11 +82,13 @@ class ShownRuns:
         return self.folders[name]
 
 
-def report_of(folder: Path) -> web.StreamResponse:
-    """Return a run's report as a page; raises Refused where it has none."""
+def report_of(folder: Path, *, texts: bool) -> web.StreamResponse:
+    """Return a run's report as a page; raises Refused where it has none, or quotes words that may not be shown."""
     path = folder / "report.html"
     if not path.is_file():
         raise Refused(404, "that run has no report")
+    if (folder / TEXTS).exists() and not texts:
+        raise Refused(401, "this report quotes what was said: sign in, or open report.html in the run's own directory")
     return web.FileResponse(path, headers=_REPORT_HEADERS)
 
 

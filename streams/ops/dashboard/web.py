@@ -74,6 +74,11 @@ def session_of(request: web.Request) -> Session | None:
     return request.app[_GUARD].session(request.cookies.get(_cookie(request)))
 
 
+def can_sign_in(request: web.Request) -> bool:
+    """Return whether anybody can: without a token nobody does."""
+    return request.app[_GUARD].opens
+
+
 def answer(document: object, status: int = 200) -> web.Response:
     """Return a document as JSON."""
     return web.Response(body=to_json(document), status=status, content_type="application/json", charset="utf-8")
@@ -196,7 +201,7 @@ async def _sign_out(request: web.Request) -> web.Response:
 
 def _told(request: web.Request, session: Session | None) -> web.Response:
     csrf = None if session is None else session.csrf
-    return answer({"can_sign_in": request.app[_GUARD].opens, "signed_in": session is not None, "csrf": csrf})
+    return answer({"can_sign_in": can_sign_in(request), "signed_in": session is not None, "csrf": csrf})
 
 
 def _cookie(request: web.Request) -> str:

@@ -49,12 +49,15 @@ class Shelf:
         """Return the finished runs, the newest first."""
         if not self._runs.is_dir():
             return ()
-        summaries = [path / SUMMARY for path in self._runs.iterdir() if (path / SUMMARY).is_file()]
-        newest = sorted(summaries, key=lambda path: path.stat().st_mtime, reverse=True)
+        ended = []
+        for path in self._runs.iterdir():
+            # One that goes while it is looked at, or may not be read, is no reason to show none.
+            with suppress(OSError):
+                ended.append(((path / SUMMARY).stat().st_mtime, path))
         found = []
-        for path in newest[:_MOST_LISTED]:
-            with suppress(RunDirError):
-                found.append(run_on_disk(path.parent))
+        for _, path in sorted(ended, reverse=True)[:_MOST_LISTED]:
+            with suppress(RunDirError, OSError):
+                found.append(run_on_disk(path))
         return tuple(found)
 
     def run_path(self, name: str) -> Path:
