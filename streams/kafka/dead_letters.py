@@ -27,6 +27,8 @@ _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
 _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
+# An id or a digest; ideographs need no blanks.
+_LONGEST_PLAIN = 64
 _REASONS = frozenset(reason.value for reason in DeadReason)
 
 
@@ -150,7 +152,8 @@ def show_body(value: bytes | None, *, texts: bool) -> str:
         read = from_json(value)
     except ValueError:
         return f"{len(value)} bytes that are not JSON, sha256 {hashlib.sha256(value).hexdigest()[:16]}; see --texts"
-    return json.dumps(_masked(read), ensure_ascii=False, indent=2)
+    # What is no object at all has no names to tell words by.
+    return json.dumps(_masked(read, text=not isinstance(read, dict)), ensure_ascii=False, indent=2)
 
 
 def show_message(failure: Failure, *, texts: bool) -> str:
@@ -163,7 +166,12 @@ def _masked(value: object, *, text: bool = False) -> object:
         return {name: _masked(one, text=text or name in _TEXT_FIELDS) for name, one in value.items()}
     if isinstance(value, list):
         return [_masked(one, text=text) for one in cast("Sequence[object]", value)]
-    return f"<{len(value)} characters>" if text and isinstance(value, str) else value
+    return f"<{len(value)} characters>" if isinstance(value, str) and (text or _may_be_words(value)) else value
+
+
+def _may_be_words(value: str) -> bool:
+    """Return whether a field that no event has may hold words: letters are dead for such fields."""
+    return len(value) > _LONGEST_PLAIN or any(map(str.isspace, value))
 
 
 def _text(value: bytes | None) -> str:

@@ -119,3 +119,20 @@ def test_what_a_stage_raised_may_quote_and_is_hidden() -> None:
 def test_a_letter_without_a_time_takes_its_records_whatever_that_is(timestamp: int) -> None:
     found = read_letter(Record(topic="scenes.dead", headers=(), timestamp=timestamp)).failure.failed_at
     assert datetime(1970, 1, 1, tzinfo=UTC) <= found <= datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "we met at the pier"},
+        {"said": {"reply": ["we met at the pier"]}},
+        {"prompt": "埠" * 65},
+        ["pier"],
+        "pier",
+    ],
+)
+def test_words_are_masked_under_names_that_no_event_has(body: object) -> None:
+    shown = show_body(json.dumps(body, ensure_ascii=False).encode(), texts=False)
+    assert "pier" not in shown
+    assert "埠" not in shown
+    assert "characters>" in shown
