@@ -11,6 +11,7 @@ import typer
 
 from schemas.topics import dead_topic
 from streams.cli import times
+from streams.cli.terminal import clean, clean_line
 from streams.kafka.dead_letters import Letter, show_body, show_message
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
 from streams.logs import configure
@@ -64,12 +65,12 @@ def show_letter(
         typer.echo(f"no dead letter at {place}; `scenestream dead list` names those that are there", err=True)
         raise typer.Exit(1)
     for name, value in _facts(letter, texts=texts).items():
-        typer.echo(f"{name}: {value}")
+        typer.echo(f"{name}: {clean(str(value))}")
     for name, header in letter.headers:
-        typer.echo(
-            f"header {name}: {header.decode('utf-8', 'backslashreplace') if _plain(name, texts) else '<hidden>'}"
-        )
-    typer.echo(show_body(letter.value, texts=texts))
+        shown = clean(header.decode("utf-8", "backslashreplace")) if _plain(name, texts) else "<hidden>"
+        typer.echo(f"header {clean(name)}: {shown}")
+    # Whoever wrote it must not steer the terminal of who reads it.
+    typer.echo("\n".join(map(clean_line, show_body(letter.value, texts=texts).split("\n"))))
 
 
 @app.command("redrive")
@@ -149,7 +150,9 @@ def _print(found: list[Letter], *, texts: bool) -> None:
     rows = []
     for letter in found:
         facts = _facts(letter, texts=texts)
-        rows.append([str(facts[name]) for name in ("letter", "failed_at", "stage", "reason", "redrives", "message")])
+        rows.append(
+            [clean(str(facts[name])) for name in ("letter", "failed_at", "stage", "reason", "redrives", "message")]
+        )
     # Lines rather than a table: a name that was cut short could not be given to `dead show`.
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:

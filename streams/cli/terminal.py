@@ -14,11 +14,15 @@ _HARMLESS_FORMATS = frozenset("\u200c\u200d")
 
 def clean(text: str, characters: int | None = None) -> str:
     """Return a text on one line without what a terminal would obey (controls, direction overrides), cut if asked."""
-    shown = "".join(character for character in text if character.isspace() or _is_shown(character))
-    shown = " ".join(shown.split())
+    shown = " ".join(clean_line(text).split())
     if characters is None or len(shown) <= characters:
         return shown
     return shown[: characters - 1].rstrip() + "…"
+
+
+def clean_line(text: str) -> str:
+    """Return a line as it is, spaces and all, without what a terminal would obey."""
+    return "".join(" " if character.isspace() else character for character in text if _is_kept(character))
 
 
 def bar(share: float, cells: int, style: str = "", mark: float | None = None) -> Text:
@@ -31,6 +35,10 @@ def bar(share: float, cells: int, style: str = "", mark: float | None = None) ->
         return text
     place = min(cells - 1, int(min(1.0, max(0.0, mark)) * cells))
     return Text.assemble(text[:place], ("│", "bold"), text[place + 1 :])
+
+
+def _is_kept(character: str) -> bool:
+    return character.isspace() or _is_shown(character)
 
 
 def _is_shown(character: str) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cli.terminal import bar, clean
+from streams.cli.terminal import bar, clean, clean_line
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,10 @@ from streams.cli.terminal import bar, clean
 )
 def test_what_a_terminal_would_obey_is_not_shown(text: str, shown: str) -> None:
     assert clean(text) == shown
+
+
+def test_a_line_keeps_its_indentation() -> None:
+    assert clean_line('  "said":\t"\x1b[2Jgone\r\u202e"') == '  "said": "[2Jgone "'
 
 
 def test_a_long_text_is_cut_where_asked() -> None:

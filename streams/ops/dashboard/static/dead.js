@@ -46,8 +46,10 @@ const outcome = (group) => {
     report.places.length > 0 && h("details", { class: "numbers" }, h("summary", null, "Which ones"), h("p", { class: "mono" }, report.places.join("  "))));
 };
 
+// Copied into a shell, a reason that somebody else wrote must stay one word.
+const quoted = (word) => (/^[\w.]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 const buttons = (group) => {
-  if (!canSignIn()) return h("p", { class: "note" }, "Read-only: start the dashboard with SCENESTREAM_DASHBOARD__TOKEN, or use ", h("code", null, `scenestream dead redrive --topic ${group.name.topic} --reason ${group.name.reason}`), ".");
+  if (!canSignIn()) return h("p", { class: "note" }, "Read-only: start the dashboard with SCENESTREAM_DASHBOARD__TOKEN, or use ", h("code", null, `scenestream dead redrive --topic ${quoted(group.name.topic)} --reason ${quoted(group.name.reason)}`), ".");
   if (!signedIn()) return h("p", { class: "note" }, "Sign in to send letters back.");
   const said = told.get(keyOf(group.name));
   const ready = said?.report?.dry_run && said.report.sent_back > 0;
