@@ -38,7 +38,8 @@ def compare(
     if as_json:
         typer.echo(found.model_dump_json())
     else:
-        console = Console()
+        # A scene's id or a log's name may look like markup.
+        console = Console(markup=False, emoji=False)
         for part in _parts(found):
             console.print(part)
             if isinstance(part, Table):
@@ -65,7 +66,7 @@ def _parts(found: Comparison) -> Iterator[RenderableType]:
     if rules:
         table = _table("rule", "baseline", "run", "more or less")
         for rule in sorted(rules, key=lambda one: -abs(one.after - one.before)):
-            table.add_row(rule.rule, f"{rule.before:,}", f"{rule.after:,}", f"{rule.after - rule.before:+,}")
+            table.add_row(clean(rule.rule), f"{rule.before:,}", f"{rule.after:,}", f"{rule.after - rule.before:+,}")
         yield table
     if found.settings:
         table = _table("what differs", "baseline", "run")
@@ -79,7 +80,7 @@ def _runs(run: RunFacts, baseline: RunFacts) -> Table:
     for name, one in (("baseline", baseline), ("run", run)):
         counts = (one.scenes, one.ready, one.withheld, one.reasoning, one.healed, one.dead)
         told = f"{name} {clean(one.name, 40)}{' (interrupted)' if one.interrupted else ''}"
-        table.add_row(told, *(f"{count:,}" for count in counts), one.digest[:12])
+        table.add_row(told, *(f"{count:,}" for count in counts), clean(one.digest[:12]))
     return table
 
 

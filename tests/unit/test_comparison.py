@@ -102,3 +102,15 @@ def test_the_command_tells_it_to_a_person_and_to_a_program(tmp_path: Path, shell
     same = CliRunner().invoke(app, ["compare", run, run, "--exit-code"])
     assert same.exit_code == 0
     assert "decided the same" in same.output
+
+
+def test_names_that_look_like_markup_stay_names(tmp_path: Path, shell: Shell) -> None:
+    del shell
+    before = [one.model_copy(update={"scene_id": f"[red]{one.scene_id}[/b]:ok:"}) for one in decisions_of(3)]
+    after = [one.model_copy(update={"verdict": Verdict.WITHHELD}) if one.final else one for one in before]
+    run, baseline = run_of(tmp_path / "new", after, logs=["a[/x].jsonl"]), run_of(tmp_path / "old", before)
+    told = CliRunner().invoke(app, ["compare", str(run), str(baseline)], env={"COLUMNS": "300"})
+    assert told.exit_code == 0
+    assert "a[/x].jsonl" in told.output
+    assert "[red]" in told.output
+    assert "[/b]:ok:" in told.output
