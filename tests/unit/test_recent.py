@@ -113,3 +113,12 @@ def test_what_is_no_event_of_ours_is_not_read() -> None:
     found = read(conversation()[5])
     assert isinstance(found, RowSeen)
     assert (found.stage, found.outcome) == ("threshold", "learnt")
+
+
+def test_a_letter_whose_dialogue_no_event_may_have_is_no_dialogue() -> None:
+    failure = Failure("g", "resonance", "too_long", "", AT)
+    huge = Record(topics.SCENES, 0, 1, AT.timestamp(), b"u", b'{"dialogue_id": "%b"}' % (b"x" * 10**5), ())
+    letter = bury(huge.received, failure)
+    recent = kept([Record("scenes.dead", 0, 6, AT.timestamp(), letter.key, letter.value, letter.headers)])
+    assert len(recent) == 1
+    assert recent.latest(10) == []

@@ -11,7 +11,7 @@ from schemas.feedback import Feedback
 from streams.kafka import wire
 from streams.ops.follow.dialogue import Dialogue, DialogueStep
 from streams.ops.follow.steps import dialogue_of, step_of
-from streams.ops.reading.seen import DEAD, LARGEST_BYTES, Record, RowSeen, Said, SceneSeen, said_by
+from streams.ops.reading.seen import DEAD, LARGEST_BYTES, LONGEST_ID, Record, RowSeen, Said, SceneSeen, said_by
 from streams.stages.policy import Gate
 
 MOST_STEPS = 500
@@ -97,7 +97,7 @@ def dialogue_id(record: Record, said: Said | None) -> str | None:
         return said.dialogue_id
     if record.topic in DEAD:
         found = said_by(record.value).get("dialogue_id")
-        return found if isinstance(found, str) else None
+        return found if isinstance(found, str) and len(found) <= LONGEST_ID else None
     return None
 
 

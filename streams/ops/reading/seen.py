@@ -25,7 +25,7 @@ ONWARD = frozenset({topics.REGENERATE, topics.ANALOGUE})
 DEAD = frozenset(topics.dead_topic(agent.reads) for agent in AGENTS)
 # A dead letter may be of any size; no event of ours is larger than this by default settings, twice over.
 LARGEST_BYTES = 2 * 2**20
-_LONGEST_ID = 540
+LONGEST_ID = 540
 FOLLOWED = (*topics.TOPICS, *sorted(DEAD))
 
 
@@ -143,7 +143,7 @@ def _scene(record: Record) -> SceneSeen | None:
         return None
     scene_id = str(said.get("scene_id") or f"{dialogue}:{turn}")
     # Names are remembered: those that no event may have are not.
-    if max(len(dialogue), len(scene_id), len(origin)) > _LONGEST_ID:
+    if max(len(dialogue), len(scene_id), len(origin)) > LONGEST_ID:
         return None
     return SceneSeen(
         scene_id=scene_id,
