@@ -46,9 +46,13 @@ def partitions_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds:
 def offsets_at(
     consumer: Consumer, places: Sequence[Place], at: float, timeout_seconds: float
 ) -> dict[Place, int | None]:
-    """Return the first offset of each partition whose record is of `at` or later; None where all are older."""
+    """Return each partition's first offset of `at` or later, None where all are older; raises KafkaException."""
     asked = [TopicPartition(place.topic, place.partition, round(at * 1000)) for place in places]
     found = consumer.offsets_for_times(asked, timeout=timeout_seconds) if asked else []
+    for one in found:
+        if one.error is not None:
+            # Its offset says nothing, and would pass for "all are older".
+            raise KafkaException(one.error)
     return {Place(one.topic, one.partition): None if one.offset in {-1, OFFSET_END} else one.offset for one in found}
 
 
