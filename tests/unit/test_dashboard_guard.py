@@ -58,6 +58,7 @@ def test_only_addresses_and_known_names_are_answered(guard: Guard, host: str | N
         ("http://127.0.0.1:8089", False),
         ("http://evil.example", False),
         ("null", False),
+        ("http://[", False),
         (None, False),
     ],
 )

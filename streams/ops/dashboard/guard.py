@@ -64,7 +64,12 @@ class Guard:
 
     def is_own(self, origin: str | None, host: str | None) -> bool:
         """Return whether a changing request comes from a page that we served."""
-        return bool(origin and host) and urlsplit(str(origin)).netloc.lower() == str(host).lower()
+        if not origin or not host:
+            return False
+        try:
+            return urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:
+            return False
 
     def sign_in(self, remote: str, token: str) -> Session | None:
         """Return a new session, None for a wrong token; raises TooManyTries, also for the right one."""
