@@ -245,3 +245,11 @@ def test_history_is_bounded() -> None:
         history.add(snapshot(group(partition(0, lag=number)), at=AT + timedelta(seconds=number)))
     found: Any = history.of_group("scenestream")
     assert found["rows"][0]["lag"] == list(range(50, MOST_LOOKS + 50))
+
+
+def test_a_lag_of_many_millions_is_remembered_to_the_last_message() -> None:
+    history = LagHistory()
+    history.add(snapshot(group(partition(0, lag=2**24 + 1), partition(1, lag=2**40 + 1))))
+    found: Any = history.of_group("scenestream")
+    assert [row["lag"] for row in found["rows"]] == [[2**24 + 1], [2**40 + 1]]
+    assert history.sums(1)["groups"] == {"scenestream": [2**24 + 2**40 + 2]}

@@ -32,13 +32,13 @@ class _Track:
     """Lag of the partitions of a group: a row each, a column a look, NaN where unknown."""
 
     rows: dict[tuple[str, int], int] = field(default_factory=dict)
-    lags: np.ndarray = field(default_factory=lambda: np.full((0, MOST_LOOKS), np.nan, np.float32))
+    lags: np.ndarray = field(default_factory=lambda: np.full((0, MOST_LOOKS), np.nan, np.float64))
 
     def add(self, group: GroupLag) -> None:
         for one in group.partitions:
             self.rows.setdefault((one.topic, one.partition), len(self.rows))
         if len(self.rows) > len(self.lags):
-            more = np.full((len(self.rows) - len(self.lags), MOST_LOOKS), np.nan, np.float32)
+            more = np.full((len(self.rows) - len(self.lags), MOST_LOOKS), np.nan, np.float64)
             self.lags = np.concatenate([self.lags, more])
         self.lags[:, :-1] = self.lags[:, 1:]
         self.lags[:, -1] = np.nan
