@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import cast
@@ -13,15 +14,17 @@ from aiohttp.test_utils import TestServer
 from fake_runs import decisions_of, some_dead, write_run
 from pydantic import SecretStr
 
+from streams.ops.dashboard import runs
 from streams.ops.dashboard.assets import load_assets
 from streams.ops.dashboard.beat import LiveBeat
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.runs import ShownRuns, report_of
 from streams.ops.dashboard.web import Refused, make_app
+from streams.ops.replays.comparison import Comparison
 from streams.ops.replays.shelf import Shelf
 from streams.ops.tail import Tail
-from streams.replay.run_dir import TEXTS
+from streams.replay.run_dir import TEXTS, RunDirError
 from streams.settings import DashboardSettings, OpsSettings, Settings
 
 TOKEN = "a token of sufficient length"  # noqa: S105 - a test's
@@ -99,3 +102,33 @@ def test_one_pulse_that_fails_ends_no_other() -> None:
         return breaks.calls
 
     assert asyncio.run(run()) == 2
+
+
+def test_one_comparison_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "one", decisions_of(3))
+    (tmp_path / "one" / "sensitivity.jsonl").touch()
+    under_way: list[int] = []
+    lock = threading.Lock()
+
+    def slow(*_: Path) -> Comparison:
+        assert lock.acquire(blocking=False)
+        time.sleep(0.05)
+        lock.release()
+        under_way.append(1)
+        raise RunDirError("told")
+
+    monkeypatch.setattr(runs, "compare", slow)
+
+    async def run() -> list[int]:
+        app = make_app(Guard(None, (), time.monotonic), load_assets())
+        ShownRuns([tmp_path / "one"]).add_routes(app)
+        async with TestServer(app) as server, ClientSession() as http:
+
+            async def ask() -> int:
+                async with http.get(server.make_url("/api/compare?run=one&baseline=one")) as answered:
+                    return answered.status
+
+            return await asyncio.gather(*(ask() for _ in range(4)))
+
+    assert asyncio.run(run()) == [404] * 4
+    assert len(under_way) == 4

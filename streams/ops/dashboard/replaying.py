@@ -32,6 +32,8 @@ class Replaying:
     def __init__(self, feed: Feed, jobs: Jobs) -> None:
         self._feed = feed
         self._jobs = jobs
+        # It reads two whole runs: whoever asks often must not take the threads that the page lives on.
+        self._comparing = asyncio.Lock()
 
     def add_routes(self, app: web.Application) -> None:
         """Add orders, comparisons and reports."""
@@ -78,7 +80,8 @@ class Replaying:
     async def _compare(self, request: web.Request) -> web.Response:
         run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
         try:
-            return answer_model(await asyncio.to_thread(compare, run, baseline))
+            async with self._comparing:
+                return answer_model(await asyncio.to_thread(compare, run, baseline))
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 

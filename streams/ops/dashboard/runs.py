@@ -32,6 +32,8 @@ class ShownRuns:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = _named(folders)
+        # It reads two whole runs: whoever asks often must not take the threads that the page lives on.
+        self._comparing = asyncio.Lock()
         salt = secrets.token_bytes(16)
         self._documents = {name: _documents(folder, salt) for name, folder in self.folders.items()}
 
@@ -67,7 +69,8 @@ class ShownRuns:
     async def _compare(self, request: web.Request) -> web.Response:
         run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
         try:
-            return answer_model(await asyncio.to_thread(compare, run, baseline))
+            async with self._comparing:
+                return answer_model(await asyncio.to_thread(compare, run, baseline))
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 
