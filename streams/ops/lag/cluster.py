@@ -51,6 +51,7 @@ class Cluster:
         self._complaints = Complaints()
         self._retention: dict[str, Retention | str] = {}
         self._retention_at = float("-inf")
+        self._known: set[str] = set()
         self._connect()
 
     def look(self) -> Found:
@@ -66,8 +67,6 @@ class Cluster:
             yield
         except (KafkaException, TimeoutError) as error:
             self.admin.poll(0)
-            # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
-            # for ever. A new client does find it.
             self._oldest.close()
             self._connect()
             raise broker_away(self._kafka, self._complaints, said(error)) from error
@@ -77,15 +76,14 @@ class Cluster:
         self._oldest.close()
 
     def names(self) -> list[str]:
-        """Return which groups there are; raises KafkaException."""
-        listed = self.admin.list_consumer_groups(request_timeout=self._seconds).result(self._patience)
-        if listed.errors:
-            # Each is a KafkaError, which is no Exception: nobody would catch it.
-            raise KafkaException(listed.errors[0])
-        return sorted(one.group_id for one in listed.valid)
+        """Return which groups there are; raises KafkaException where a broker does not say which it has."""
+        names, error = self._listed()
+        if error is not None:
+            raise error
+        return sorted(names)
 
     def groups(self, names: Iterable[str]) -> tuple[FoundGroup, ...]:
-        """Return these groups and what they committed; raises KafkaException."""
+        """Return these groups and what they committed; raises KafkaException where of none is answered."""
         wanted = list(names)
         if not wanted:
             return ()
@@ -95,7 +93,19 @@ class Cluster:
             # librdkafka takes one group a request; they are under way together.
             asked = [ConsumerGroupTopicPartitions(name)]
             offsets |= self.admin.list_consumer_group_offsets(asked, request_timeout=self._seconds)
-        found = [self._group(name, described[name], offsets[name]) for name in wanted]
+        found = []
+        away = []
+        for name in wanted:
+            try:
+                found.append(self._group(name, described[name], offsets[name]))
+            except KafkaException as error:
+                if is_about_connections(error):
+                    away.append(error)
+                found.append(FoundGroup(name, "Unknown", "unknown", time.monotonic(), error=said(error)))
+        if len(away) == len(wanted):
+            raise away[0]
+        if away:
+            self._connect_admin()
         return tuple(one for one in found if one.state != "Dead" or one.committed)
 
     def partitions(self) -> tuple[str, dict[str, list[int]]]:
@@ -146,15 +156,23 @@ class Cluster:
         return self._ops.timeout_seconds * 2
 
     def _connect(self) -> None:
+        self._connect_admin()
+        try:
+            self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
+        except KafkaException as error:
+            raise unusable(self._kafka, error) from error
+
+    def _connect_admin(self) -> None:
+        # librdkafka 2.16 finds no group's coordinator any more after it lost it once: requests of groups time out
+        # for ever. A new client does find it.
         try:
             self.admin = AdminClient(client_options(self._kafka, self._complaints))
-            self._oldest = OldestRecords(self._kafka, self._ops, self._complaints)
         except KafkaException as error:
             raise unusable(self._kafka, error) from error
 
     def _look(self, began: float) -> Found:
         cluster, there = self.partitions()
-        names = self.names()
+        names = self._names_known()
         groups = self.groups([self._only] if self._only in names else names)
         at = datetime.now(UTC)
         slots = {slot for group in groups for slot in group.slots}
@@ -175,20 +193,31 @@ class Cluster:
             changelogs=frozenset({self._kafka.topic(SENSITIVITY)}),
         )
 
+    def _listed(self) -> tuple[set[str], KafkaException | None]:
+        listed = self.admin.list_consumer_groups(request_timeout=self._seconds).result(self._patience)
+        # Each error is a KafkaError, which is no Exception: nobody would catch it.
+        error = KafkaException(listed.errors[0]) if listed.errors else None
+        return {one.group_id for one in listed.valid}, error
+
+    def _names_known(self) -> list[str]:
+        """Return which groups there are; where a broker does not say, those too that were there before."""
+        names, error = self._listed()
+        if error is not None:
+            names |= self._known
+            if not names:
+                raise error
+        self._known = names
+        return sorted(names)
+
     def _group(
         self, name: str, described: Future[ConsumerGroupDescription], offsets: Future[ConsumerGroupTopicPartitions]
     ) -> FoundGroup:
-        try:
-            about = described.result(self._patience)
-            committed = {
-                Slot(one.topic, one.partition): one.offset
-                for one in offsets.result(self._patience).topic_partitions or []
-                if one.offset >= 0
-            }
-        except KafkaException as error:
-            if is_about_connections(error):
-                raise
-            return FoundGroup(name, "Unknown", "unknown", time.monotonic(), error=said(error))
+        about = described.result(self._patience)
+        committed = {
+            Slot(one.topic, one.partition): one.offset
+            for one in offsets.result(self._patience).topic_partitions or []
+            if one.offset >= 0
+        }
         owners = {}
         members = []
         for one in about.members:
