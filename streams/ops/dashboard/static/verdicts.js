@@ -35,7 +35,8 @@ const silence = (pulse) => h("section", { "data-key": "silence", "aria-labelledb
   h("p", { class: "note" }, `${count(pulse.verdicts.withheld)} of ${plural(pulse.verdicts.final, "final verdict")}. To say nothing is an outcome, not an error.`),
   chart("silence", `Share of silence over time, now ${percent(pulse.verdicts.silence_share)}`, 170));
 
-const returnWords = (one) => {
+const returnWords = (one, isRun) => {
+  if (isRun) return `${one.errors} of ${plural(one.labels, "label")} were rejections${known(one.rate) ? ` (${percent(one.rate)})` : ""}. A run's directory does not say when.`;
   if (one.standing === "unknown") return `Too few labels (${one.labels}) to say how often what was said was rejected.`;
   const now = `${one.errors} of ${plural(one.labels, "label")} were rejections (${percent(one.rate)}; at most ${percent(one.target, 0)} were promised).`;
   if (one.standing === "over") return `${now} It has been over its target since ${time(epoch(one.over_since))}.`;
@@ -44,7 +45,7 @@ const returnWords = (one) => {
 };
 const errors = (pulse) => h("section", { "data-key": "errors", "aria-labelledby": "errors-title" },
   h("h2", { id: "errors-title" }, "Errors, by feedback ", h("span", { class: "tag", "data-tone": { over: "bad", returned: "warning", steady: "good" }[pulse.metastability.standing] ?? "unknown" }, pulse.metastability.standing)),
-  h("p", { class: "note" }, returnWords(pulse.metastability)),
+  h("p", { class: "note" }, returnWords(pulse.metastability, pulse.source === "run")),
   chart("errors", `Error rate of labelled scenes over time, against its target of ${percent(pulse.metastability.target, 0)}`, 170));
 
 const dumbbell = (before, after) => {
