@@ -186,6 +186,13 @@ def test_hostile_words_of_a_run_stay_words(browser: Browser, shown: Dashboard) -
         assert visit.complaints == []
 
 
+def test_a_percent_sign_in_the_address_stands_for_itself(browser: Browser, shown: Dashboard) -> None:
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("verdicts/100%")
+        expect(page.locator("h1")).to_have_text("Verdicts")
+        assert visit.complaints == []
+
+
 def test_runs_are_held_against_each_other_and_reports_open(browser: Browser, shown: Dashboard) -> None:
     with Visit(browser, shown.address) as visit:
         page = visit.go("replays")

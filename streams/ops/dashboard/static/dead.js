@@ -4,7 +4,7 @@ import * as feed from "./feed.js";
 import { bytes, count, date, epoch, plural, span } from "./format.js";
 import { ask, canSignIn, showsTexts, signedIn } from "./session.js";
 
-const keyOf = (name) => [name.topic, name.stage, name.reason].join(" ");
+const keyOf = (name) => JSON.stringify([name.topic, name.stage, name.reason]);
 const again = () => window.dispatchEvent(new Event("redraw"));
 // Per group: what a dry run said, what was sent back, what went wrong.
 const told = new Map();

@@ -29,9 +29,17 @@ const shownViews = () => {
   const source = feed.get("about")?.source ?? "live";
   return VIEWS.filter((one) => one[source]);
 };
+// A hash may be typed by hand, and `%` in it stand for itself.
+const decoded = (text) => {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+};
 const where = () => {
   const [path, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  return { view: shownViews().find((one) => one.path === path) ?? VIEWS[0], rest: rest.map(decodeURIComponent) };
+  return { view: shownViews().find((one) => one.path === path) ?? VIEWS[0], rest: rest.map(decoded) };
 };
 
 const draw = () => {
