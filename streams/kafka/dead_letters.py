@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,8 +17,13 @@ from typing import cast
 from pydantic_core import from_json
 
 from schemas.dead import DeadReason
+from schemas.decision import Decision
+from schemas.feedback import Feedback, Preference
+from schemas.scene import Code, Healing, Scene, Step, Swap, Utterance, Wanted
+from schemas.sensitivity import Sensitivity
 from schemas.topics import dead_topic
 from streams.kafka.records import Headers, Outgoing, Place, Received
+from streams.stages.admit import REMEDIES
 
 PREFIX = "__dlq.errors."
 REDRIVE_COUNT = "redrive.count"
@@ -29,7 +35,11 @@ _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
 # An id or a digest; ideographs need no blanks.
 _LONGEST_PLAIN = 64
-_REASONS = frozenset(reason.value for reason in DeadReason)
+_REASONS = {reason.value: reason for reason in DeadReason}
+_MODELS = (Scene, Utterance, Code, Healing, Swap, Wanted, Step, Feedback, Preference, Decision, Sensitivity)
+_FIELD = rf"(?:{'|'.join(sorted({name for model in _MODELS for name in model.model_fields}))})(?:\.\d{{1,4}})?"
+# Where in an event something is wrong, as a refusal begins; of our names alone, so that no words are among them.
+_WHERE = re.compile(rf"`{_FIELD}(?:\.{_FIELD}){{0,2}}`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +167,17 @@ def show_body(value: bytes | None, *, texts: bool) -> str:
 
 
 def show_message(failure: Failure, *, texts: bool) -> str:
-    """Return why it failed; what a stage raised may quote the dialogue, so without `texts` only its class."""
-    return failure.message if texts or failure.exception in _REASONS else f"a stage raised {failure.exception}"
+    """Return why it failed; it may quote the dialogue, so without `texts` only where it was and what to do.
+
+    Anybody may put a message of their own under a reason of ours.
+    """
+    if texts:
+        return failure.message
+    reason = _REASONS.get(failure.exception)
+    if reason is None:
+        return f"a stage raised {failure.exception}"
+    where = _WHERE.match(failure.message)
+    return f"{where[0]}: {REMEDIES[reason]}" if where else REMEDIES[reason]
 
 
 def _masked(value: object, *, text: bool = False) -> object:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.dead import DeadReason
 from streams.kafka import dead_letters
 from streams.kafka.dead_letters import Failure, bury, marked, read_letter, send_back, show_body, show_message
 from streams.kafka.records import Outgoing, Place
+from streams.stages.admit import REMEDIES
 
 FAILURE = Failure("scenestream", "resonance", "unknown_code", "`chain.0.code` is 'x'", datetime(2026, 3, 1, tzinfo=UTC))
 
@@ -112,7 +114,24 @@ def test_what_a_stage_raised_may_quote_and_is_hidden() -> None:
     raised = replace(FAILURE, exception="ValueError", message="cannot read 'My secret.'")
     assert show_message(raised, texts=False) == "a stage raised ValueError"
     assert "secret" in show_message(raised, texts=True)
-    assert show_message(FAILURE, texts=False) == FAILURE.message
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        ("`chain.0.code` is no code: 'My secret.'", "`chain.0.code`: "),
+        ("`draft` is empty; My secret.", "`draft`: "),
+        ("My secret. `draft`", ""),
+        ("`secret`: My", ""),
+        ("`draft.secret`", ""),
+        ("`draft.12345678`", ""),
+        ("", ""),
+    ],
+)
+def test_a_refusal_says_where_and_what_to_do_whoever_wrote_it(message: str, where: str) -> None:
+    refused = replace(FAILURE, message=message)
+    assert show_message(refused, texts=False) == where + REMEDIES[DeadReason.UNKNOWN_CODE]
+    assert show_message(refused, texts=True) == message
 
 
 @pytest.mark.parametrize("timestamp", [-1, 0, 2**62, 253_402_300_800_000])
