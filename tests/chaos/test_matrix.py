@@ -51,10 +51,10 @@ def test_nothing_is_lost_or_twice_and_no_row_is_wrong(fault: Fault, cluster: Clu
 
 
 def test_a_worker_that_repeats_what_it_has_not_committed_is_found_out(cluster: Cluster, tmp_path: Path) -> None:
-    """At least once, killed between outputs and offsets: it may repeat, and does, and nothing is lost."""
+    """At least once, killed between outputs and rows: it may repeat, and does, and nothing is lost."""
     repeats = replace(
         find("kill-before-commit"),
-        wounded=lambda rng, folder: {"one": dies("before offsets", rng.randint(1, 40), folder, "one")},
+        wounded=lambda rng, folder: {"one": dies("before rows", rng.randint(1, 20), folder, "one")},
         least_ends=1,
     )
     found = _run(repeats, cluster, tmp_path, kafka__guarantee="at_least_once").findings

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from schemas import topics
 from streams.kafka.beginning import Beginning
 from streams.kafka.groups import Groups
-from streams.kafka.transactions import SharedCommits, TransactionalOutbox
+from streams.kafka.records import Outgoing, Place
+from streams.kafka.transactions import PlainOutbox, TransactionalOutbox, append
 from streams.runtimes.worker_rows import TableRows
 
 ARMED = "armed"
@@ -109,6 +111,23 @@ def _during_commit(death: Death) -> None:
     AIOKafkaProducer.commit_transaction = dying
 
 
+def _before_rows(death: Death) -> None:
+    """Die when what a batch decided is out and its rows are not: what comes after must say it again."""
+    real = PlainOutbox.send
+
+    async def dying(
+        self: PlainOutbox, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]
+    ) -> None:
+        if any(one.topic.endswith(topics.READY) for one in outputs) and death.is_due():
+            producer = self._producer
+            assert producer is not None
+            await asyncio.gather(*await append(producer, outputs))
+            death.strike()
+        await real(self, outputs, rows, offsets)
+
+    PlainOutbox.send = dying  # type: ignore[method-assign]
+
+
 def _forget() -> None:
     def restore(self: TableRows, number: int, records: object) -> None:
         del self, number, records
@@ -126,5 +145,5 @@ POINTS: Mapping[str, Callable[[Death], None]] = {
     "given up": _after(Groups, "revoke"),
     "fenced": _before(Beginning, "_restore"),
     "taken over": _after(Beginning, "begin"),
-    "before offsets": _before(SharedCommits, "commit"),
+    "before rows": _before_rows,
 }
