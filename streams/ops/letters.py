@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class _Group:
     count: int = 0
     held_back: int = 0
     total_bytes: int = 0
-    samples: deque[LetterSample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
+    samples: deque[Letter | LetterSample] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
 
 
 class Grouped:
@@ -105,9 +106,13 @@ class Grouped:
         """Count a letter."""
         size = 0 if letter.value is None else len(letter.value)
         held_back = letter.redrives >= self._most_redrives
-        self.add(group_of(letter, self._prefix), sample(letter, texts=self._texts), size, held_back=held_back)
+        # Few are shown in the end; a large one is not kept until then.
+        shown = sample(letter, texts=self._texts) if _weight(letter) > _WHOLE_BYTES else letter
+        self.add(group_of(letter, self._prefix), shown, letter.failure.failed_at, size, held_back=held_back)
 
-    def add(self, name: GroupName, shown: LetterSample, size: int, *, held_back: bool) -> None:
+    def add(
+        self, name: GroupName, shown: Letter | LetterSample, failed_at: datetime, size: int, *, held_back: bool
+    ) -> None:
         """Count what is shown like this; groups beyond 200 are only counted among the letters."""
         self.letters += 1
         group = self._groups.get(name)
@@ -115,12 +120,12 @@ class Grouped:
             if len(self._groups) >= _MOST_GROUPS:
                 self.cut = True
                 return
-            group = self._groups[name] = _Group(shown.failed_at, shown.failed_at)
+            group = self._groups[name] = _Group(failed_at, failed_at)
         group.count += 1
         group.held_back += held_back
         group.total_bytes += size
-        group.oldest = min(group.oldest, shown.failed_at)
-        group.newest = max(group.newest, shown.failed_at)
+        group.oldest = min(group.oldest, failed_at)
+        group.newest = max(group.newest, failed_at)
         group.samples.append(shown)
 
     def graveyard(self, at: datetime) -> Graveyard:
@@ -139,7 +144,10 @@ class Grouped:
                     total_bytes=group.total_bytes,
                     oldest=group.oldest,
                     newest=group.newest,
-                    samples=tuple(reversed(group.samples)),
+                    samples=tuple(
+                        sample(one, texts=self._texts) if isinstance(one, Letter) else one
+                        for one in reversed(group.samples)
+                    ),
                 )
                 for name, group in ordered
             ),
@@ -155,7 +163,7 @@ async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False) 
             grouped.cut = True
             break
         grouped.take(letter)
-    return grouped.graveyard(at)
+    return await asyncio.to_thread(grouped.graveyard, at)
 
 
 async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool, most: int = _PLACES) -> RedriveReport:
@@ -186,6 +194,7 @@ def graveyard_of_run(folder: Path, *, texts: bool = False) -> Graveyard:
         grouped.add(
             GroupName(topic=letter.source, stage="replay", reason=letter.reason.value),
             _sample_of_run(letter, at, texts=texts),
+            at,
             len((letter.raw or "").encode()),
             held_back=True,
         )
@@ -227,6 +236,12 @@ def preview(value: bytes | None, *, texts: bool) -> tuple[str, bool]:
         return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}", True
     shown = show_body(value, texts=texts)
     return shown[:_SHOWN_CHARACTERS], len(shown) > _SHOWN_CHARACTERS
+
+
+def _weight(letter: Letter) -> int:
+    headers = sum(len(name) + len(value) for name, value in letter.headers)
+    texts = (letter.source.topic, letter.failure.stage, letter.failure.exception, letter.failure.message)
+    return len(letter.value or b"") + len(letter.key or b"") + headers + sum(map(len, texts))
 
 
 def _sample_of_run(letter: DeadLetter, at: datetime, *, texts: bool) -> LetterSample:

@@ -4,11 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from builders import scene
 from fake_runs import decisions_of, some_dead, write_run
 
 from streams.kafka.dead_letters import Failure, Letter, bury, read_letter
 from streams.kafka.records import Headers
+from streams.ops import letters
 from streams.ops.letters import Graveyard, Grouped, graveyard_of_run, preview
 from streams.ops.reading.seen import Record
 
@@ -42,6 +44,18 @@ def test_letters_are_grouped_by_topic_stage_and_reason_with_the_latest_as_sample
     assert [sample.place for sample in first.samples] == [f"p.scenes.dead:1:{n}" for n in (4, 3, 2)]
     assert first.samples[0].source == "p.scenes:0:4"
     assert first.total_bytes == sum(len(scene(n).model_dump_json()) for n in range(5))
+
+
+def test_only_what_is_shown_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[bytes | None] = []
+
+    def show_body(value: bytes | None, *, texts: bool) -> str:
+        rendered.append(value)
+        return str(texts)
+
+    monkeypatch.setattr(letters, "show_body", show_body)
+    grouped([letter(n) for n in range(50)])
+    assert len(rendered) == 3
 
 
 def test_words_are_masked_until_they_may_be_shown() -> None:

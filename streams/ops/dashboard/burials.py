@@ -16,7 +16,7 @@ from streams.kafka.clients import BrokerAway
 from streams.ops.dashboard.beat import wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.web import Refused, answer_model, body_of
-from streams.ops.letters import GroupName, graveyard, redrive_group
+from streams.ops.letters import Graveyard, GroupName, graveyard, redrive_group
 from streams.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
@@ -42,6 +42,10 @@ class LiveLetters:
         self._changed = asyncio.Event()
         # Whoever comes second would end the first one's transaction.
         self._sending = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        # Looks that are asked for and did not begin yet, by whether they show words; and all that did not end.
+        self._asked: dict[bool, asyncio.Task[Graveyard]] = {}
+        self._looks: set[asyncio.Task[Graveyard]] = set()
 
     def add_routes(self, app: web.Application) -> None:
         """Add letters with their words, and sending back."""
@@ -57,7 +61,7 @@ class LiveLetters:
             if now != seen or self._changed.is_set() or time.monotonic() - looked > _ANYWAY_SECONDS:
                 self._changed.clear()
                 try:
-                    self._feed.publish("letters", await graveyard(self._kafka, datetime.now(UTC)))
+                    self._feed.publish("letters", await self.look(texts=False))
                     seen, looked = now, time.monotonic()
                 except BrokerAway:
                     pass
@@ -69,10 +73,33 @@ class LiveLetters:
             except TimeoutError:
                 pass
 
+    async def look(self, *, texts: bool) -> Graveyard:
+        """Return the letters as they are after this was asked; who asks while another look runs shares the next."""
+        asked = self._asked.get(texts)
+        if asked is None:
+            asked = self._asked[texts] = asyncio.create_task(self._look(texts=texts))
+            self._looks.add(asked)
+            asked.add_done_callback(self._looks.discard)
+        # Who goes away takes nothing from the others.
+        return await asyncio.shield(asked)
+
+    async def end(self) -> None:
+        """Give up what is being read."""
+        looks = set(self._looks)
+        for one in looks:
+            one.cancel()
+        if looks:
+            await asyncio.wait(looks)
+
+    async def _look(self, *, texts: bool) -> Graveyard:
+        async with self._reading:
+            del self._asked[texts]
+            return await graveyard(self._kafka, datetime.now(UTC), texts=texts)
+
     async def _letters(self, request: web.Request) -> web.Response:
         texts = wants_texts(request)
         try:
-            return answer_model(await graveyard(self._kafka, datetime.now(UTC), texts=texts))
+            return answer_model(await self.look(texts=texts))
         except BrokerAway as error:
             raise Refused(503, str(error)) from error
 
@@ -99,3 +126,4 @@ async def live_letters(feed: Feed, kafka: KafkaSettings, dead_seen: Callable[[],
     finally:
         following.cancel()
         await asyncio.wait({following})
+        await letters.end()
