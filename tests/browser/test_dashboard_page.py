@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,6 +16,7 @@ from chromium import WORST_CONTRAST, chromium
 from dashboards import Dashboard, Visit
 from playwright.sync_api import Browser, expect
 
+from schemas.sensitivity import Account, Sensitivity
 from streams.replay.report import write_report
 
 VIEWS = ("", "verdicts", "dead", "dialogue", "replays")
@@ -55,9 +57,25 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
     }
     write_report(runs["plain"])
-    for run in runs.values():
-        (run / "sensitivity.jsonl").write_text("")
+    (runs["plain"] / "sensitivity.jsonl").write_text("".join(f"{row.model_dump_json()}\n" for row in some_rows()))
+    (runs["hostile"] / "sensitivity.jsonl").write_text("")
     return runs
+
+
+def some_rows() -> Iterator[Sensitivity]:
+    """Rows of three tasks, some with more errors than were promised."""
+    for number in range(24):
+        drafts = Account(
+            emitted=2 * number,
+            errors=number // 2,
+            pending=number % 5,
+            expected=0.31 * (number % 5),
+            labelled_risk=0.2 * number,
+            labelled=2 * number,
+        )
+        healed = Account(emitted=number, errors=number // 5, pending=1, expected=0.4, labelled_risk=0.3, labelled=1)
+        task = ("support", "booking", None)[number % 3]
+        yield Sensitivity(key=f"u{number}", task=task, offered=5 * number, drafts=drafts, healed=healed)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +146,32 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
         page = visit.go("dead")
         for reason, count in dead.items():
             expect(page.locator(f"[data-reason={reason}] [data-figure=letters]").first).to_contain_text(str(count))
+
+
+def test_what_is_left_of_the_promise_is_what_the_rows_leave(
+    browser: Browser, shown: Dashboard, folders: dict[str, Path]
+) -> None:
+    """By hand from the run's rows: alpha n + 3 + T / 100, less errors, less the corrected risk of the unlabelled."""
+    left: dict[tuple[str, str], list[float]] = {}
+    for line in (folders["plain"] / "sensitivity.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        for account, alpha in (("drafts", 0.1), ("healed", 0.4)):
+            held = row[account]
+            factor = min(2.0, max(0.5, (held["errors"] + 5) / (held["labelled_risk"] + 5)))
+            bound = alpha * held["emitted"] + 3 + 0.01 * row["offered"]
+            spent = held["errors"] + factor * held["expected"]
+            left.setdefault((row["task"] or "", account), []).append(bound - spent)
+    assert len(left) == 6
+    assert min(map(min, left.values())) < 0
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("verdicts")
+        rows = page.locator("section[aria-labelledby=ledgers-title] tbody tr")
+        expect(rows).to_have_count(len(left))
+        for (task, account), found in left.items():
+            cells = page.locator(f"tr[data-task='{task}'][data-account={account}] td").all_inner_texts()
+            assert cells[1] == str(len(found))
+            assert float(cells[3].replace("−", "-")) == pytest.approx(min(found), abs=0.006)
+            assert float(cells[5].replace("−", "-")) == pytest.approx(statistics.median_low(found), abs=0.006)
 
 
 def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
