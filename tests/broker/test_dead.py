@@ -27,6 +27,10 @@ class Sent:
 
 @pytest.fixture
 def prefix(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> str:
+    return _named(broker, monkeypatch)
+
+
+def _named(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"d{uuid.uuid4().hex[:8]}."
     monkeypatch.setenv("SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap)
     monkeypatch.setenv("SCENESTREAM_KAFKA__TOPIC_PREFIX", name)
@@ -39,7 +43,7 @@ def prefix(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> str:
 async def _bury(bootstrap: str, sent: Sent, reason: str, day: int = 1) -> None:
     failure = Failure("g", "resonance", reason, "why", datetime(2026, 3, day, tzinfo=UTC))
     letter = bury(sent, failure)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=16 * 2**20)
     await producer.start()
     await producer.send_and_wait(letter.topic, letter.value, key=letter.key, headers=list(letter.headers))
     await producer.stop()
@@ -98,3 +102,20 @@ def test_what_comes_back_dead_too_often_is_held_back(prefix: str, broker: Broker
     assert told.exit_code == 1
     assert "1 dead letters were sent back" in told.output
     assert "1 held back: sent back 3 times" in told.output
+
+
+def test_a_letter_of_ten_megabytes_is_told_in_a_few_words_and_sent_back_whole(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCENESTREAM_KAFKA__TOPICS__MAX_MESSAGE_BYTES", str(12 * 2**20))
+    prefix = _named(broker, monkeypatch)
+    sent = Sent(f"{prefix}scenes", "x" * 10 * 2**20)
+    asyncio.run(_bury(broker.bootstrap, sent, "too_long"))
+    [listed] = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    shown = _run("show", listed["letter"])
+    assert shown.exit_code == 0
+    assert "<10485760 characters>" in shown.output
+    assert len(shown.output) < 4000
+    assert "1 dead letters were sent back" in _run("redrive").output
+    [(value, _)] = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))
+    assert value == sent.value
