@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -17,6 +16,7 @@ from streams.ops.follow.recent import Recent, follow
 from streams.ops.pulse.fold import Bounds, PulseFold
 from streams.ops.pulse.pulse import Pulse, TailState
 from streams.ops.pulse.view import view
+from streams.ops.pulse.windows import time_of
 from streams.ops.reading.librdkafka import Complaints, broker_away
 from streams.ops.reading.ranges import at_end, ends_of, offsets_at, partitions_of, reader, record_of
 from streams.ops.reading.seen import FOLLOWED, Record, Said, read
@@ -105,14 +105,14 @@ class Tail:
             if not caught_up and self._last_at is not None:
                 behind_seconds = round(max(0.0, self._clock() - self._last_at), 3)
             return TailState(
-                read_at=_time(self._read_at),
+                read_at=time_of(self._read_at),
                 behind_records=sum(behind) if self._ends else None,
                 behind_seconds=behind_seconds,
                 caught_up=caught_up and self._error is None,
                 partitions=len(self._ends),
                 records=self._records,
                 error=self._error or self._refusal(),
-                failing_since=_time(self._failing_since),
+                failing_since=time_of(self._failing_since),
             )
 
     def _run(self) -> None:
@@ -243,7 +243,3 @@ class Tail:
             if self._error is not None:
                 _log.info("tail_reads_again")
             self._error = self._failing_since = None
-
-
-def _time(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)

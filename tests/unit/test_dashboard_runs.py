@@ -14,12 +14,13 @@ from aiohttp.test_utils import TestServer
 from fake_runs import decisions_of, some_dead, write_run
 from pydantic import SecretStr
 
-from streams.ops.dashboard import runs
+from streams.ops.dashboard import run_pages
 from streams.ops.dashboard.assets import load_assets
 from streams.ops.dashboard.beat import LiveBeat
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import Guard
-from streams.ops.dashboard.runs import ShownRuns, report_of
+from streams.ops.dashboard.run_pages import report_of
+from streams.ops.dashboard.runs import ShownRuns
 from streams.ops.dashboard.web import Refused, make_app
 from streams.ops.replays.comparison import Comparison
 from streams.ops.replays.shelf import Shelf
@@ -117,7 +118,7 @@ def test_one_comparison_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         under_way.append(1)
         raise RunDirError("told")
 
-    monkeypatch.setattr(runs, "compare", slow)
+    monkeypatch.setattr(run_pages, "compare", slow)
 
     async def run() -> list[int]:
         app = make_app(Guard(None, (), time.monotonic), load_assets())

@@ -11,13 +11,11 @@ import structlog
 from aiohttp import web
 
 from streams.ops.dashboard.feed import Feed
-from streams.ops.dashboard.runs import report_of
+from streams.ops.dashboard.run_pages import Comparisons, report_of
 from streams.ops.dashboard.web import Refused, answer, answer_model, body_of, session_of
 from streams.ops.replays.asked import ReplayOrder
-from streams.ops.replays.comparison import compare
 from streams.ops.replays.jobs import Jobs
 from streams.ops.replays.shelf import OrderError
-from streams.replay.run_dir import RunDirError
 from streams.settings import KafkaSettings, OpsSettings
 
 _log = structlog.get_logger(__name__)
@@ -32,14 +30,13 @@ class Replaying:
     def __init__(self, feed: Feed, jobs: Jobs) -> None:
         self._feed = feed
         self._jobs = jobs
-        # It reads two whole runs: whoever asks often must not take the threads that the page lives on.
-        self._comparing = asyncio.Lock()
+        self._comparisons = Comparisons(self._folder)
 
     def add_routes(self, app: web.Application) -> None:
         """Add orders, comparisons and reports."""
         app.router.add_post("/api/replays", self._ask)
         app.router.add_delete("/api/replays/{job}", self._stop)
-        app.router.add_get("/api/compare", self._compare)
+        app.router.add_get("/api/compare", self._comparisons.answer)
         app.router.add_get("/runs/{name}/report.html", self._report)
 
     async def follow(self) -> None:
@@ -76,14 +73,6 @@ class Replaying:
     async def _stop(self, request: web.Request) -> web.Response:
         self._jobs.stop(request.match_info["job"])
         return answer({})
-
-    async def _compare(self, request: web.Request) -> web.Response:
-        run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
-        try:
-            async with self._comparing:
-                return answer_model(await asyncio.to_thread(compare, run, baseline))
-        except RunDirError as error:
-            raise Refused(404, str(error)) from error
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         return report_of(self._folder(request.match_info["name"]), texts=session_of(request) is not None)

@@ -14,17 +14,14 @@ from streams.ops.dashboard.beat import LATEST, wanted, wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import is_loopback
 from streams.ops.dashboard.headline import Headline
+from streams.ops.dashboard.run_pages import Comparisons, report_of
 from streams.ops.dashboard.web import Refused, answer_model, can_sign_in, session_of
 from streams.ops.letters import graveyard_of_run
 from streams.ops.pulse.pulse import Pulse
-from streams.ops.replays.comparison import compare
 from streams.ops.replays.shelf import run_on_disk
 from streams.ops.run_view import dialogue_of_run, pulse_of_run
-from streams.replay.run_dir import TEXTS, RunDirError
+from streams.replay.run_dir import RunDirError
 from streams.replay.run_reader import read_decisions
-
-# A report brings its scripts within itself, under a policy of its own; here it also gets no origin to speak for.
-_REPORT_HEADERS = {"Content-Security-Policy": "sandbox allow-scripts; frame-ancestors 'none'"}
 
 
 class ShownRuns:
@@ -32,8 +29,7 @@ class ShownRuns:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = _named(folders)
-        # It reads two whole runs: whoever asks often must not take the threads that the page lives on.
-        self._comparing = asyncio.Lock()
+        self._comparisons = Comparisons(self._folder)
         salt = secrets.token_bytes(16)
         self._documents = {name: _documents(folder, salt) for name, folder in self.folders.items()}
 
@@ -47,7 +43,7 @@ class ShownRuns:
         """Add a dialogue of a run, and the runs' reports."""
         app.router.add_get("/api/dialogue", self._dialogue)
         app.router.add_get("/api/letters", self._letters)
-        app.router.add_get("/api/compare", self._compare)
+        app.router.add_get("/api/compare", self._comparisons.answer)
         app.router.add_get("/runs/{name}/report.html", self._report)
 
     async def _dialogue(self, request: web.Request) -> web.Response:
@@ -66,14 +62,6 @@ class ShownRuns:
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 
-    async def _compare(self, request: web.Request) -> web.Response:
-        run, baseline = self._folder(request.query.get("run", "")), self._folder(request.query.get("baseline", ""))
-        try:
-            async with self._comparing:
-                return answer_model(await asyncio.to_thread(compare, run, baseline))
-        except RunDirError as error:
-            raise Refused(404, str(error)) from error
-
     async def _report(self, request: web.Request) -> web.StreamResponse:
         # Without a token, whoever named the directory on this machine may read what lies in it.
         theirs = not can_sign_in(request) and is_loopback(request.remote or "")
@@ -83,16 +71,6 @@ class ShownRuns:
         if name not in self.folders:
             raise Refused(404, "no run of that name is shown")
         return self.folders[name]
-
-
-def report_of(folder: Path, *, texts: bool) -> web.StreamResponse:
-    """Return a run's report as a page; raises Refused where it has none, or quotes words that may not be shown."""
-    path = folder / "report.html"
-    if not path.is_file():
-        raise Refused(404, "that run has no report")
-    if (folder / TEXTS).exists() and not texts:
-        raise Refused(401, "this report quotes what was said: sign in, or open report.html in the run's own directory")
-    return web.FileResponse(path, headers=_REPORT_HEADERS)
 
 
 def _named(folders: Sequence[Path]) -> Mapping[str, Path]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from streams.ops.pulse.pulse import Metastability, Standing
+from streams.ops.pulse.windows import time_of
 
 FEWEST_LABELS = 20
 TRAIL = 6
@@ -57,8 +57,8 @@ def judge(moments: Sequence[Labels], target: float) -> Metastability:
         labels=labels,
         errors=errors,
         rate=None if labels == 0 else errors / labels,
-        over_since=_time(over_since),
-        returned_at=_time(returned_at),
+        over_since=time_of(over_since),
+        returned_at=time_of(returned_at),
         worst_rate=worst,
     )
 
@@ -69,7 +69,3 @@ def lower_end(errors: int, labels: int) -> float:
     centre = rate + square / (2 * labels)
     spread = _Z * math.sqrt(rate * (1 - rate) / labels + square / (4 * labels * labels))
     return max(0.0, (centre - spread) / (1 + square / labels))
-
-
-def _time(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Mapping
+from datetime import UTC, datetime
 
 Name = tuple[Hashable, ...]
 
@@ -111,3 +112,8 @@ class FewNames:
     def keep(self, names: set[str]) -> None:
         """Forget all but these."""
         self._known = {name: None for name in self._known if name in names}
+
+
+def time_of(at: float | None) -> datetime | None:
+    """Return epoch seconds as a time; None stays None."""
+    return None if at is None else datetime.fromtimestamp(at, UTC)
