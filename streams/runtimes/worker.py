@@ -17,8 +17,8 @@ from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
+from streams.kafka.line import Limits
 from streams.kafka.membership import Membership
-from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
