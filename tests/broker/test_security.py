@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,15 +37,15 @@ def _make_certificate(folder: Path) -> Path:
     return store
 
 
+# aiokafka does not wait for TLS's goodbye on a connection that was refused; where the broker says it later than the
+# loop ends, the socket is garbage. It is collected here, or another test would be blamed for it.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
 @pytest.fixture(autouse=True)
 def _unsaid_goodbyes() -> Iterator[None]:
-    """Collect here what aiokafka leaves open: it does not wait for TLS's goodbye on a connection that was refused,
-    and where the broker says it later than the loop ends, the socket is garbage that another test would be blamed for.
-    """
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
 
 
 @pytest.fixture
