@@ -16,7 +16,7 @@ from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
-from schemas.suspect import Suspect
+from schemas.suspect import Begun, Suspect
 
 FOLDER = Path(__file__).parent / "generated"
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -26,6 +26,7 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "sensitivity": Sensitivity,
     "dead_letter": DeadLetter,
     "suspect": Suspect,
+    "begun": Begun,
 }
 # Topic, event, who sends it as seen from the pipeline, and what it is for.
 _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
@@ -41,7 +42,7 @@ _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
         topics.SUSPECT,
         "suspect",
         "send",
-        "What a worker failed on, compacted: tried alone by the next, dead the third time.",
+        "What a worker failed on, compacted: tried alone by the next, dead the third time. `begun`: what is first.",
     ),
 )
 _COMPACTED = {topics.SENSITIVITY, topics.SUSPECT}

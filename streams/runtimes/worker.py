@@ -16,6 +16,7 @@ from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.membership import Membership
+from streams.kafka.notes import Notes
 from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
@@ -89,11 +90,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         placing=Placing(kafka.partitions),
         meter=metrics,
     )
+    sending = _sending(kafka)
     groups = Groups(
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
-        _sending(kafka),
+        sending,
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
-        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or "", write=Notes(sending).write),
         fail,
         transactional=exactly_once,
         meter=metrics,
