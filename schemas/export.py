@@ -16,7 +16,7 @@ from schemas.decision import Decision
 from schemas.feedback import Feedback
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
-from schemas.suspect import Begun, Suspect
+from schemas.suspect import Suspect
 
 FOLDER = Path(__file__).parent / "generated"
 EVENTS: Mapping[str, type[BaseModel]] = {
@@ -26,7 +26,6 @@ EVENTS: Mapping[str, type[BaseModel]] = {
     "sensitivity": Sensitivity,
     "dead_letter": DeadLetter,
     "suspect": Suspect,
-    "begun": Begun,
 }
 # Topic, event, who sends it as seen from the pipeline, and what it is for.
 _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
