@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import pydantic_settings
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from schemas.base import Frozen
@@ -185,6 +185,9 @@ class DashboardSettings(Frozen):
         default=None, description="who shows it may send dead letters back, start replays and see texts; else read-only"
     )
     names: tuple[str, ...] = Field(default=(), description="host names it answers to, besides addresses and localhost")
+    proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: who signs in wrongly"
+    )
     every_seconds: Annotated[float, Field(ge=0.5)] = Field(default=2.0, description="from one look at lag to the next")
 
 

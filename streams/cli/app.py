@@ -4,79 +4,107 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from importlib.metadata import version as version_of
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
-from models.errors import ModelError
-from streams.cli import (
-    compare,
-    dashboard,
-    dead,
-    doctor,
-    explain,
-    export,
-    feedback,
-    lag,
-    memory,
-    models,
-    offsets,
-    priors,
-    replay,
-    score,
-    topics,
-    topology,
-    worker,
+# Each is what its module calls so; those that have commands of their own are an `app`.
+COMMANDS = (
+    *("replay", "score", "explain", "compare", "topology", "doctor"),
+    *("worker", "feedback", "dashboard", "lag", "export"),
 )
-from streams.kafka.clients import BrokerAway
-from streams.kafka.topics_admin import TopicError
-from streams.ops.dashboard.serve import CannotListen
-from streams.ops.lag.reset import ResetError
-from streams.replay.reader import LogError
-from streams.replay.run_dir import RunDirError
-from streams.runtimes.remote import RemoteError
-from streams.settings import SettingsError
+GROUPS = ("offsets", "topics", "dead", "models", "memory", "priors")
+
+# What a person can put right: told in a line on stderr, with exit code 2, without a traceback. By name, for what was
+# never loaded cannot have been raised.
+EXPECTED = frozenset(
+    {
+        "models.errors.ModelError",
+        "streams.kafka.clients.BrokerAway",
+        "streams.kafka.topics_admin.TopicError",
+        "streams.ops.dashboard.serve.CannotListen",
+        "streams.ops.lag.reset.ResetError",
+        "streams.replay.reader.LogError",
+        "streams.replay.run_dir.RunDirError",
+        "streams.runtimes.remote.RemoteError",
+        "streams.settings.SettingsError",
+    }
+)
+
+
+class _Commands(MutableMapping[str, Any]):
+    """The commands by name, each loaded when it is asked for: to load all of them takes a second and a half.
+
+    A worker that is started again after kill -9 has no use for what the dashboard needs.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - a class that typer does not name
+        if name not in self._loaded:
+            self._loaded[name] = _load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:  # noqa: ANN401 - as above
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys((*COMMANDS, *GROUPS, *self._loaded))
+
+
+class _Group(TyperGroup):
+    """The program as a group of commands that are loaded when they are asked for."""
+
+    def __init__(self, **told: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**told)
+        self.commands = _Commands()
+
+
+def _load(name: str) -> Any:  # noqa: ANN401 - a class that typer does not name
+    if name not in {*COMMANDS, *GROUPS}:
+        raise KeyError(name)
+    module = import_module(f"streams.cli.{name}")
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    if name in GROUPS:
+        alone.add_typer(module.app, name=name)
+    else:
+        alone.command(name)(getattr(module, name))
+    # With a callback it stays a group, also of one command.
+    alone.callback()(_nothing)
+    return typer.main.get_group(alone).commands[name]
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
 
 app = typer.Typer(
     name="scenestream",
+    cls=_Group,
     help="A self-healing stream processor for dialogue scenes. Start with `scenestream doctor` or `make demo`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("replay")(replay.replay)
-app.command("score")(score.score)
-app.command("explain")(explain.explain)
-app.command("compare")(compare.compare)
-app.command("topology")(topology.topology)
-app.command("doctor")(doctor.doctor)
-app.command("worker")(worker.worker)
-app.command("feedback")(feedback.feedback)
-app.command("dashboard")(dashboard.dashboard)
-app.command("lag")(lag.lag)
-app.command("export")(export.export)
-app.add_typer(offsets.app, name="offsets")
-app.add_typer(topics.app, name="topics")
-app.add_typer(dead.app, name="dead")
-app.add_typer(models.app, name="models")
-app.add_typer(memory.app, name="memory")
-app.add_typer(priors.app, name="priors")
-
-# What a person can put right: told in a line on stderr, with exit code 2, without a traceback.
-EXPECTED = (
-    ModelError,
-    LogError,
-    RunDirError,
-    SettingsError,
-    BrokerAway,
-    TopicError,
-    RemoteError,
-    ResetError,
-    CannotListen,
 )
 
 
@@ -104,16 +132,23 @@ def main() -> None:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         app()
-    except EXPECTED as error:
-        for line in str(error).splitlines():
-            errors.print(Text.assemble(("scenestream:", "red"), f" {line}"))
-        sys.exit(2)
     except SystemExit as left:
         # Whoever reads the output has seen enough; typer calls that a failure.
         if isinstance(left.__context__, BrokenPipeError):
             sys.exit(0)
         raise
-    except OSError as error:
-        where = f" {error.filename}:" if error.filename else ""
-        errors.print(f"scenestream:{where} {error.strerror or error}", markup=False)
+    except Exception as error:
+        if is_expected(error):
+            for line in str(error).splitlines():
+                errors.print(Text.assemble(("scenestream:", "red"), f" {line}"))
+        elif isinstance(error, OSError):
+            where = f" {error.filename}:" if error.filename else ""
+            errors.print(f"scenestream:{where} {error.strerror or error}", markup=False)
+        else:
+            raise
         sys.exit(2)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Return whether it is one that a person can put right, by its class or one of its bases."""
+    return any(f"{kind.__module__}.{kind.__qualname__}" in EXPECTED for kind in type(error).__mro__)

@@ -12,8 +12,9 @@ import typer
 from schemas.topics import dead_topic
 from streams.cli import times
 from streams.cli.terminal import clean, clean_line
-from streams.kafka.dead_letters import Letter, show_body, show_message
+from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
+from streams.kafka.letter_words import show_body, show_message
 from streams.logs import configure
 from streams.settings import KafkaSettings, Settings
 from streams.topology import AGENTS

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import typer
 
 from streams.cli.wiring import load_settings, open_scorer
-from streams.runtimes.worker_run import run
 
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Of /livez and /readyz; 6066 by default.")]
 Instance = Annotated[
@@ -28,5 +28,10 @@ def worker(port: Port = None, instance: Instance = None) -> None:
     settings = load_settings()
     web = settings.web if port is None else settings.web.model_copy(update={"port": port})
     kafka = settings.kafka if instance is None else settings.kafka.model_copy(update={"instance_id": instance})
-    scorer = open_scorer(settings)
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(open_scorer, settings)
+        # Partitions are silent until both are there.
+        from streams.runtimes.worker_run import run  # noqa: PLC0415 - Faust is loaded while the models are opened
+
+        scorer = opening.result()
     run(settings.model_copy(update={"web": web, "kafka": kafka}), scorer, dict(scorer.describe()))

@@ -6,24 +6,12 @@ that was sent back stays where it is, for topics only grow: a mark beside it, wi
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import cast
 
-from pydantic_core import from_json
-
-from schemas.dead import DeadReason
-from schemas.decision import Decision
-from schemas.feedback import Feedback, Preference
-from schemas.scene import Code, Healing, Scene, Step, Swap, Utterance, Wanted
-from schemas.sensitivity import Sensitivity
 from schemas.topics import dead_topic
 from streams.kafka.records import Headers, Outgoing, Place, Received
-from streams.stages.admit import REMEDIES
 
 PREFIX = "__dlq.errors."
 REDRIVE_COUNT = "redrive.count"
@@ -32,14 +20,6 @@ _DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
 _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-_TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
-# An id or a digest; ideographs need no blanks.
-_LONGEST_PLAIN = 64
-_REASONS = {reason.value: reason for reason in DeadReason}
-_MODELS = (Scene, Utterance, Code, Healing, Swap, Wanted, Step, Feedback, Preference, Decision, Sensitivity)
-_FIELD = rf"(?:{'|'.join(sorted({name for model in _MODELS for name in model.model_fields}))})(?:\.\d{{1,4}})?"
-# Where in an event something is wrong, as a refusal begins; of our names alone, so that no words are among them.
-_WHERE = re.compile(rf"`{_FIELD}(?:\.{_FIELD}){{0,2}}`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,47 +130,6 @@ def marked(record: Received) -> int | None:
         return None
     value = dict(record.headers).get(_REDRIVEN)
     return None if value is None else _number(value)
-
-
-def show_body(value: bytes | None, *, texts: bool) -> str:
-    """Return a body for a person: without `texts` no words of a dialogue, only how many there were."""
-    if value is None:
-        return "no value"
-    if texts:
-        return value.decode("utf-8", "backslashreplace")
-    try:
-        read = from_json(value)
-    except ValueError:
-        return f"{len(value)} bytes that are not JSON, sha256 {hashlib.sha256(value).hexdigest()[:16]}; see --texts"
-    # What is no object at all has no names to tell words by.
-    return json.dumps(_masked(read, text=not isinstance(read, dict)), ensure_ascii=False, indent=2)
-
-
-def show_message(failure: Failure, *, texts: bool) -> str:
-    """Return why it failed; it may quote the dialogue, so without `texts` only where it was and what to do.
-
-    Anybody may put a message of their own under a reason of ours.
-    """
-    if texts:
-        return failure.message
-    reason = _REASONS.get(failure.exception)
-    if reason is None:
-        return f"a stage raised {failure.exception}"
-    where = _WHERE.match(failure.message)
-    return f"{where[0]}: {REMEDIES[reason]}" if where else REMEDIES[reason]
-
-
-def _masked(value: object, *, text: bool = False) -> object:
-    if isinstance(value, dict):
-        return {name: _masked(one, text=text or name in _TEXT_FIELDS) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_masked(one, text=text) for one in cast("Sequence[object]", value)]
-    return f"<{len(value)} characters>" if isinstance(value, str) and (text or _may_be_words(value)) else value
-
-
-def _may_be_words(value: str) -> bool:
-    """Return whether a field that no event has may hold words: letters are dead for such fields."""
-    return len(value) > _LONGEST_PLAIN or any(map(str.isspace, value))
 
 
 def _text(value: bytes | None) -> str:

@@ -22,21 +22,18 @@ class Limits:
     restore_seconds: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ahead:
     records: Sequence[Received]
-    batch: asyncio.Task[Batch[Any]]
-
-    @property
-    def ready(self) -> bool:
-        return self.batch.done() and not self.batch.cancelled() and self.batch.exception() is None
+    batch: Batch[Any] | None = None
 
 
 class Line:
     """Begins to prepare whatever comes at once, also while batches before it are being prepared, and keeps the order.
 
     So records wait for the models with all others that do, of any partition, to be answered together, and not here for
-    the batch before theirs. As many are ahead as a transaction takes; the others wait. A suspect is prepared alone.
+    the batch before theirs. As many are ahead as a transaction takes; the others wait. Suspects are prepared alone, and
+    until something was committed one batch is at a time, for each is noted before it is tried.
     """
 
     def __init__(
@@ -59,6 +56,7 @@ class Line:
         self._waiting: deque[Received] = deque()
         self._ahead: deque[_Ahead] = deque()
         self._records_ahead = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._begun = False
 
     @property
@@ -69,7 +67,7 @@ class Line:
     @property
     def ready(self) -> int:
         """How many records the next batch has; 0 where it is not prepared yet."""
-        return len(self._ahead[0].records) if self._ahead and self._ahead[0].ready else 0
+        return len(self._ahead[0].records) if self._ahead and self._ahead[0].batch is not None else 0
 
     @property
     def suspected(self) -> bool:
@@ -90,17 +88,20 @@ class Line:
         """Return the next batch, which is ready, together with those behind it that are, `most` records in all."""
         batches: list[Batch[Any]] = []
         alone, count = self.suspected, 0
-        while not batches or (0 < self.ready <= most - count and not alone and not self.suspected):
-            ahead = self._ahead.popleft()
-            batches.append(ahead.batch.result())
-            count += len(ahead.records)
+        while self._ahead and (batch := self._ahead[0].batch) is not None:
+            records = self._ahead[0].records
+            if batches and (alone or self.suspected or len(records) > most - count):
+                break
+            batches.append(batch)
+            count += len(records)
+            self._ahead.popleft()
         self._records_ahead -= count
         self._fill()
         return joined(batches)
 
-    def drop(self) -> list[asyncio.Task[Batch[Any]]]:
+    def drop(self) -> list[asyncio.Task[None]]:
         """Forget all records; return what was being prepared, cancelled."""
-        tasks = [ahead.batch for ahead in self._ahead]
+        tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         self._waiting.clear()
@@ -111,16 +112,31 @@ class Line:
 
     def _fill(self) -> None:
         was_full = self.is_full
-        while self._begun and self._waiting and self._records_ahead < self._limits.max_records:
+        while self._begun and self._waiting and self._has_room():
             most = min(len(self._waiting), self._limits.max_records - self._records_ahead)
+            most = self._suspects.trials.most(self.place, self._waiting[0], most)
             count = self._suspects.before_next(self.place, self._waiting, most)
-            records = [self._waiting.popleft() for _ in range(count)]
-            task = asyncio.create_task(self._prepare(records), name=f"prepare-{self.place.topic}")
-            task.add_done_callback(self._prepared)
-            self._ahead.append(_Ahead(records, task))
+            ahead = _Ahead([self._waiting.popleft() for _ in range(count)])
+            self._ahead.append(ahead)
             self._records_ahead += count
+            task = asyncio.create_task(self._try(ahead), name=f"prepare-{self.place.topic}")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
         if was_full and not self.is_full:
             self._on_room()
+
+    def _has_room(self) -> bool:
+        if self._suspects.trials.is_proven(self.place):
+            return self._records_ahead < self._limits.max_records
+        return not self._ahead
+
+    async def _try(self, ahead: _Ahead) -> None:
+        async with self._suspects.trying(self._handler.stage, ahead.records) as committed:
+            ahead.batch = await self._prepare(ahead.records)
+            if self.ready:
+                self._on_ready()
+            if committed is not None:
+                await committed.wait()
 
     async def _prepare(self, records: Sequence[Received]) -> Batch[Any]:
         suspect = self._suspects.of(records[0])
@@ -128,9 +144,8 @@ class Line:
             return Batch(self._handler, (), (), (Culprit(records[0], Convicted(suspect)),))
         return await prepare(self._handler, records, suspect)
 
-    def _prepared(self, task: asyncio.Task[Batch[Any]]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fail(error)
-        elif self.ready:
-            self._on_ready()

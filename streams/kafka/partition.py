@@ -131,6 +131,7 @@ class PartitionRunner:
         self.next_offsets = {**self.committed_offsets}
         if clean:
             await self.outbox.flush()
+            await self._suspects.trials.withdraw(self.number)
         return clean
 
     async def stop(self) -> None:
@@ -193,6 +194,7 @@ class PartitionRunner:
         outputs = [self._outputs(batch) for batch in batches]
         rows = self._changed_rows()
         passed, self._passed = self._passed, []
+        passed += self._suspects.trials.ending(offsets)
         began = time.monotonic()
         try:
             await self.outbox.send([*chain.from_iterable(outputs), *passed], rows, offsets)
@@ -205,6 +207,7 @@ class PartitionRunner:
             raise first from error
         seconds = time.monotonic() - began
         self.committed_offsets.update(offsets)
+        self._suspects.trials.ended(offsets)
         outputs[0] += rows
         for batch, sent in zip(batches, outputs, strict=True):
             records = batch.all_records

@@ -12,8 +12,9 @@ from pathlib import Path
 from schemas.base import Frozen
 from schemas.dead import DeadLetter
 from schemas.topics import dead_topic
-from streams.kafka.dead_letters import Letter, show_body, show_message
+from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letters, redrive
+from streams.kafka.letter_words import Namer, show_body, show_message
 from streams.replay.run_dir import DEAD, told_where
 from streams.replay.run_reader import read_dead
 from streams.settings import KafkaSettings
@@ -92,14 +93,15 @@ class _Group:
 
 
 class Grouped:
-    """Groups letters as they come; `most_redrives` is how often one may be sent back."""
+    """Groups letters as they come; `most_redrives` is how often one may be sent back, `name` masks ids."""
 
-    def __init__(self, most_redrives: int, *, texts: bool, prefix: str = "") -> None:
+    def __init__(self, most_redrives: int, *, texts: bool, prefix: str = "", name: Namer | None = None) -> None:
         self.letters = 0
         self.cut = False
         self._most_redrives = most_redrives
         self._texts = texts
         self._prefix = prefix
+        self._name = name
         self._groups: dict[GroupName, _Group] = {}
 
     def take(self, letter: Letter) -> None:
@@ -107,7 +109,7 @@ class Grouped:
         size = 0 if letter.value is None else len(letter.value)
         held_back = letter.redrives >= self._most_redrives
         # Few are shown in the end; a large one is not kept until then.
-        shown = sample(letter, texts=self._texts) if _weight(letter) > _WHOLE_BYTES else letter
+        shown = sample(letter, texts=self._texts, name=self._name) if _weight(letter) > _WHOLE_BYTES else letter
         self.add(group_of(letter, self._prefix), shown, letter.failure.failed_at, size, held_back=held_back)
 
     def add(
@@ -145,7 +147,7 @@ class Grouped:
                     oldest=group.oldest,
                     newest=group.newest,
                     samples=tuple(
-                        sample(one, texts=self._texts) if isinstance(one, Letter) else one
+                        sample(one, texts=self._texts, name=self._name) if isinstance(one, Letter) else one
                         for one in reversed(group.samples)
                     ),
                 )
@@ -155,9 +157,9 @@ class Grouped:
         )
 
 
-async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False) -> Graveyard:
+async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False, name: Namer | None = None) -> Graveyard:
     """Return the letters of all dead topics that were not sent back, grouped; raises BrokerAway."""
-    grouped = Grouped(kafka.topics.max_redrives, texts=texts, prefix=kafka.topic_prefix)
+    grouped = Grouped(kafka.topics.max_redrives, texts=texts, prefix=kafka.topic_prefix, name=name)
     async for letter in letters(kafka, Choice(_dead_topics(kafka), most=_MOST_LETTERS + 1)):
         if grouped.letters == _MOST_LETTERS:
             grouped.cut = True
@@ -185,7 +187,7 @@ async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool,
     return RedriveReport(dry_run=dry_run, sent_back=len(back), held_back=len(found) - len(back), places=places)
 
 
-def graveyard_of_run(folder: Path, *, texts: bool = False) -> Graveyard:
+def graveyard_of_run(folder: Path, *, texts: bool = False, name: Namer | None = None) -> Graveyard:
     """Return the dead letters of a run, grouped; their time is that of the run. Raises RunDirError."""
     grouped = Grouped(1, texts=texts)
     with told_where(folder):
@@ -193,7 +195,7 @@ def graveyard_of_run(folder: Path, *, texts: bool = False) -> Graveyard:
     for letter in read_dead(folder):
         grouped.add(
             GroupName(topic=letter.source, stage="replay", reason=letter.reason.value),
-            _sample_of_run(letter, at, texts=texts),
+            _sample_of_run(letter, at, texts=texts, name=name),
             at,
             len((letter.raw or "").encode()),
             held_back=True,
@@ -211,14 +213,15 @@ def group_of(letter: Letter, prefix: str = "") -> GroupName:
     )
 
 
-def sample(letter: Letter, *, texts: bool) -> LetterSample:
+def sample(letter: Letter, *, texts: bool, name: Namer | None = None) -> LetterSample:
     """Return a letter as it is shown: words masked unless `texts`, and no more of it than a page can bear."""
-    body, cut = preview(letter.value, texts=texts)
+    body, cut = preview(letter.value, texts=texts, name=name)
+    key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
     source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
     return LetterSample(
         place=letter.name,
         source=source[:_NAME_CHARACTERS],
-        key=None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")[:_NAME_CHARACTERS],
+        key=key if key is None else (key if name is None else name("key", key))[:_NAME_CHARACTERS],
         failed_at=letter.failure.failed_at,
         redrives=letter.redrives,
         message=show_message(letter.failure, texts=texts)[:_SHOWN_CHARACTERS],
@@ -228,13 +231,13 @@ def sample(letter: Letter, *, texts: bool) -> LetterSample:
     )
 
 
-def preview(value: bytes | None, *, texts: bool) -> tuple[str, bool]:
+def preview(value: bytes | None, *, texts: bool, name: Namer | None = None) -> tuple[str, bool]:
     """Return what is shown of a body, and whether that is not all of it."""
     if value is not None and len(value) > _WHOLE_BYTES:
         if texts:
             return value[:_WHOLE_BYTES].decode("utf-8", "backslashreplace")[:_SHOWN_CHARACTERS], True
         return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}", True
-    shown = show_body(value, texts=texts)
+    shown = show_body(value, texts=texts, name=name)
     return shown[:_SHOWN_CHARACTERS], len(shown) > _SHOWN_CHARACTERS
 
 
@@ -244,9 +247,9 @@ def _weight(letter: Letter) -> int:
     return len(letter.value or b"") + len(letter.key or b"") + headers + sum(map(len, texts))
 
 
-def _sample_of_run(letter: DeadLetter, at: datetime, *, texts: bool) -> LetterSample:
+def _sample_of_run(letter: DeadLetter, at: datetime, *, texts: bool, name: Namer | None) -> LetterSample:
     raw = None if letter.raw is None else letter.raw.encode()
-    body, cut = ("not kept", False) if raw is None else preview(raw, texts=texts)
+    body, cut = ("not kept", False) if raw is None else preview(raw, texts=texts, name=name)
     return LetterSample(
         place=f"{letter.source}:{letter.line}",
         source=f"{letter.source}:{letter.line}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -17,8 +17,8 @@ from streams.ops.pulse.fold import Bounds, PulseFold
 from streams.ops.pulse.pulse import Pulse, TailState
 from streams.ops.pulse.view import view
 from streams.ops.pulse.windows import time_of
-from streams.ops.reading.librdkafka import Complaints, broker_away
-from streams.ops.reading.ranges import at_end, ends_of, offsets_at, partitions_of, reader, record_of
+from streams.ops.reading.librdkafka import Complaints, broker_away, said
+from streams.ops.reading.ranges import at_end, ends_by_leader, leaders_of, offsets_at, reader, record_of
 from streams.ops.reading.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -137,8 +137,8 @@ class Tail:
         """Follow partitions that are new; return whether Kafka answered."""
         timeout = self._ops.timeout_seconds
         try:
-            places = partitions_of(consumer, self._names, timeout)
-            new = [place for place in places if place not in self._ends]
+            places = leaders_of(consumer, self._names, timeout)
+            new = {place: leader for place, leader in places.items() if place not in self._ends}
             if new:
                 self._assign(consumer, new, timeout)
         except KafkaException as error:
@@ -153,10 +153,12 @@ class Tail:
         self._recover()
         return True
 
-    def _assign(self, consumer: Consumer, new: Sequence[Place], timeout: float) -> None:
+    def _assign(self, consumer: Consumer, new: Mapping[Place, int], timeout: float) -> None:
         # The ends first: what comes after them is read, also where no record was young enough when that was asked.
-        marks = {place: ends_of(consumer, place, timeout) for place in new}
-        starts = offsets_at(consumer, new, self._clock() - self._ops.pulse_minutes * 60, timeout)
+        marks, refused = ends_by_leader(consumer, new, timeout)
+        if not marks and not self._ends:
+            raise next(iter(refused.values()))
+        starts = offsets_at(consumer, list(marks), self._clock() - self._ops.pulse_minutes * 60, timeout)
         assigned: dict[Place, int] = {}
         ends: dict[Place, int] = {}
         for place, (first, end) in marks.items():
@@ -169,6 +171,8 @@ class Tail:
         with self._lock:
             self._ends |= ends
             self._positions |= assigned
+            # They follow when their leader is back.
+            self._refused |= {place: said(error) for place, error in refused.items()}
 
     def _check(self, consumer: Consumer) -> bool:
         """Return whether Kafka answers: a consumer that gets nothing does not say so."""

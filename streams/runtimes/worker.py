@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
-import faust
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from faust.app.base import BootStrategy
 
 from schemas import topics
 from streams.kafka.clients import client_options
@@ -19,6 +17,7 @@ from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
 from streams.kafka.line import Limits
 from streams.kafka.membership import Membership
+from streams.kafka.notes import Notes
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
@@ -27,43 +26,19 @@ from streams.kafka.wire import models_stamp
 from streams.ops.metrics.worker import WorkerMetrics
 from streams.runtimes.placing import Placing
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
+from streams.runtimes.worker_app import App, make_app
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.runtimes.worker_watch import Ends, Watchdog
 from streams.scoring.port import Scorer
-from streams.settings import KafkaSettings, Settings, WebSettings
+from streams.settings import KafkaSettings, Settings
 from streams.stages.admit import Refusal
 from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
 _ANSWER_WITHIN_SECONDS = 3.0
 _GROWS_BY_BYTES = 64 * 1024
-
-
-class _WebFirst(BootStrategy):
-    """Starts the web server before anything that waits for Kafka, so that /livez answers meanwhile."""
-
-    def server(self) -> Iterable[Any]:
-        """Return the services in the order of their start."""
-        return self._chain(
-            self.sensors(),
-            self.web_server(),
-            self.kafka_producer(),
-            self.kafka_consumer(),
-            self.agents(),
-            self.kafka_conductor(),
-            self.tables(),
-        )
-
-
-class App(faust.App):
-    """A Faust app that keeps nothing in files."""
-
-    BootStrategy = _WebFirst
-
-    async def on_first_start(self) -> None:
-        """Make no folders: rows live in memory and in their changelog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +57,7 @@ class Live:
 def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: Callable[[BaseException], None]) -> Live:
     """Return the worker; `fail` is told what ends the process."""
     kafka = settings.kafka
-    app = _app(kafka, settings.web)
+    app = make_app(kafka, settings.web)
     changelog = kafka.topic(topics.SENSITIVITY)
     # The table puts its partitions where those of scenes are; what it would keep is in `rows`, apart by partition.
     app.Table(
@@ -115,11 +90,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         placing=Placing(kafka.partitions),
         meter=metrics,
     )
+    sending = _sending(kafka)
     groups = Groups(
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
-        _sending(kafka),
+        sending,
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
-        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or "", write=Notes(sending).write),
         fail,
         transactional=exactly_once,
         meter=metrics,
@@ -163,33 +139,6 @@ async def check_topics(kafka: KafkaSettings) -> None:
     wrong = [f"{one.spec.name} {fault}" for one in found for fault in one.faults()]
     if wrong:
         raise TopicError("; ".join(wrong))
-
-
-def _app(kafka: KafkaSettings, web: WebSettings) -> App:
-    return App(
-        kafka.group,
-        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
-        store="memory://",
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        topic_partitions=kafka.partitions,
-        table_standby_replicas=0,
-        stream_wait_empty=False,
-        stream_recovery_delay=0.0,
-        consumer_auto_offset_reset="earliest",
-        broker_session_timeout=kafka.session_timeout_seconds,
-        broker_request_timeout=max(kafka.restore_timeout_seconds, 2 * kafka.session_timeout_seconds),
-        worker_redirect_stdouts=False,
-        autodiscover=False,
-        web_enabled=web.enabled,
-        web_bind=web.host,
-        web_host=web.host,
-        web_port=web.port,
-        web_tables_enabled=False,
-        web_router_enabled=False,
-        web_stats_enabled=False,
-        web_graph_enabled=False,
-    )
 
 
 def _sending(kafka: KafkaSettings) -> Sending:

@@ -3,104 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
     AclPermissionType,
     AdminClient,
-    NewTopic,
     ResourcePatternType,
     ResourceType,
 )
 from kafka_server import Broker, BrokerError, JavaBroker, free_port, jars_of_kafka
+from lag_scenery import PARTITIONS, PATIENT, Scenery, look, of, partitions, until
+from lent import needs_java
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from streams.cli.app import app
 from streams.kafka.clients import BrokerAway
 from streams.ops.lag.reset import ResetError
-from streams.ops.lag.snapshot import PartitionLag, Snapshot
+from streams.ops.lag.snapshot import Snapshot
 from streams.ops.lag.watch import Watcher
 from streams.settings import KafkaSettings, OpsSettings
 
-PARTITIONS = 12
 HOUR_MS = 3_600_000
 SECRET = "not-told-to-anyone"  # noqa: S105 - of a broker that lives for a test
-PATIENT = OpsSettings(timeout_seconds=20.0, fetch_seconds=20.0)
-
-
-@dataclass
-class Scenery:
-    """Topics and groups of this module, and the members that stay in them."""
-
-    bootstrap: str
-    name: str = field(default_factory=lambda: f"l{uuid.uuid4().hex[:8]}")
-    members: list[Consumer] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.admin = AdminClient(self.client)
-        self.producer = Producer(self.client)
-
-    @property
-    def client(self) -> dict[str, str | float]:
-        return {"bootstrap.servers": self.bootstrap, "log_level": 0}
-
-    @property
-    def kafka(self) -> KafkaSettings:
-        return KafkaSettings(bootstrap_servers=self.bootstrap)
-
-    def called(self, name: str) -> str:
-        return f"{self.name}.{name}"
-
-    def topic(self, name: str, partitions: int = PARTITIONS, **config: str) -> str:
-        topic = self.called(name)
-        settings = {key.replace("_", "."): value for key, value in config.items()}
-        self.admin.create_topics([NewTopic(topic, partitions, 1, config=settings)])[topic].result()
-        until(lambda: len(self.admin.list_topics(topic).topics[topic].partitions) == partitions)
-        return topic
-
-    def produce(self, topic: str, partition: int, count: int, at_ms: int = 0) -> None:
-        for number in range(count):
-            self.producer.produce(topic, b"x", str(number % 3), partition, timestamp=at_ms)
-        self.producer.flush()
-
-    def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
-        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
-        asked = [ConsumerGroupTopicPartitions(self.called(group), places)]
-        # The coordinator of a group that is new may still be loading.
-        until(lambda: _done(self.admin.alter_consumer_group_offsets(asked)[self.called(group)]))
-
-    def member(self, group: str, topic: str, **options: str) -> Consumer:
-        config = {key.replace("_", "."): value for key, value in options.items()}
-        member = Consumer(
-            {
-                **self.client,
-                "group.id": self.called(group),
-                "client.id": f"{group}-client",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                **config,
-            }
-        )
-        self.members.append(member)
-        member.subscribe([topic])
-        until(lambda: member.poll(0.2) is not None or len(member.assignment()) > 0)
-        return member
 
 
 class Row(NamedTuple):
@@ -112,20 +47,6 @@ class Row(NamedTuple):
     member: str
     host: str
     client: str
-
-
-def _done(answer: Future[ConsumerGroupTopicPartitions]) -> bool:
-    try:
-        return all(one.error is None for one in answer.result().topic_partitions or [])
-    except KafkaException:
-        return False
-
-
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def theirs(bootstrap: str, *groups: str) -> dict[tuple[str, str, int], Row]:
@@ -153,26 +74,6 @@ def ours(snapshot: Snapshot, *groups: str) -> dict[tuple[str, str, int], Row]:
     }
 
 
-def look(kafka: KafkaSettings, only: str | None = None, ops: OpsSettings = PATIENT) -> Snapshot:
-    watcher = Watcher.of(kafka, ops, only)
-    try:
-        snapshot = watcher.look()
-    finally:
-        watcher.close()
-    assert snapshot.error is None
-    return snapshot
-
-
-def of(snapshot: Snapshot, group: str, topic: str) -> list[PartitionLag]:
-    found = next(one for one in snapshot.groups if one.group == group)
-    return [one for one in found.partitions if one.topic == topic]
-
-
-def partitions(scenery: Scenery, group: str, topic: str, ops: OpsSettings = PATIENT) -> list[PartitionLag]:
-    name = scenery.called(group)
-    return of(look(scenery.kafka, name, ops), name, topic)
-
-
 def seen(watcher: Watcher, holds: Callable[[Snapshot], bool], seconds: float = 60.0) -> Snapshot:
     """The first snapshot of which that is so."""
     deadline, newest = time.monotonic() + seconds, None
@@ -197,15 +98,8 @@ def bootstrap(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCENESTREAM_OPS__TIMEOUT_SECONDS", "20")
 
 
-def _needs_java() -> None:
-    if shutil.which("java") is None or shutil.which("mvn") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI compares with Kafka's own tool, and there is no Java for it")
-        pytest.skip("NO JAVA, NOT COMPARED WITH KAFKA'S OWN TOOL")
-
-
 def test_lag_at_rest_is_that_of_kafkas_own_tool_but_for_markers(scenery: Scenery) -> None:
-    _needs_java()
+    needs_java("compared with Kafka's own tool")
     plain = scenery.topic("plain")
     compacted = scenery.topic("compacted", cleanup_policy="compact")
     transactional = scenery.topic("transactional")
@@ -436,7 +330,7 @@ def test_watching_goes_on_until_told_to_stop() -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[JavaBroker]:
     """A broker where the user mirela may see that there are groups, and look at one of them."""
-    _needs_java()
+    needs_java("tried with permissions")
     port, controller = free_port(), free_port()
     login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_mirela="{SECRET}";'
     plain = free_port()

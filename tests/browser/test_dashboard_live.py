@@ -203,15 +203,16 @@ def test_a_dialogue_is_followed_across_topics(browser: Browser, stage: Stage) ->
     healed = next((one for one in decided if one.healing is not None), decided[0])
     with Visit(browser, stage.dashboard.address) as visit:
         page = visit.go("dialogue")
-        page.get_by_role("link", name="d3", exact=True).click()
+        visit.sign_in()
+        page.get_by_label("Dialogue or user").fill("d3")
+        page.get_by_role("button", name="Follow").click()
+        expect(page.locator(".talk .draft").first).to_contain_text("characters>")
+        page.get_by_role("switch", name="Words and ids masked").click()
         turn = page.locator(f"[data-key='turn-{healed.scene_id}']")
         expect(turn.locator(".step[data-kind=decision]").last).to_contain_text(healed.verdict.value)
         codes = turn.locator(".step[data-kind=decision]").last.locator(".chain bdi")
         expect(codes).to_have_text([code.code for code in healed.chain])
         expect(turn.locator(".step[data-kind=scene]").first).to_contain_text(f"{topics.SCENES}:")
-        expect(turn.locator(".talk .draft").first).to_contain_text("characters>")
-        visit.sign_in()
-        page.get_by_role("switch", name="Texts masked").click()
         expect(turn.locator(".talk .draft").first).to_contain_text("what d3 says at")
 
 
@@ -252,8 +253,8 @@ def test_a_hostile_dead_letter_runs_no_script(browser: Browser, stage: Stage) ->
         for switched in (False, True):
             if switched:
                 visit.sign_in()
-                page.get_by_role("switch", name="Texts masked").click()
-                expect(page.locator("main")).to_contain_text("Words are shown as they are")
+                page.get_by_role("switch", name="Words and ids masked").click()
+                expect(page.locator("main")).to_contain_text("Words and ids are shown as they are")
             for summary in group.locator("summary").all():
                 summary.click()
             page.wait_for_timeout(200)

@@ -15,7 +15,8 @@ from dashboards import Visit
 from playwright.sync_api import Browser, expect
 
 from streams.ops.dashboard.assets import load_assets
-from streams.ops.dashboard.feed import Feed, stream
+from streams.ops.dashboard.events import Events
+from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.lag_history import LagHistory
 from streams.ops.dashboard.lag_view import lag_document
@@ -86,13 +87,10 @@ class Served:
         self.feed = Feed()
         app = make_app(Guard(None, (), time.monotonic), load_assets())
 
-        async def events(request: web.Request) -> web.StreamResponse:
-            return await stream(self.feed, request, self._ended)
-
         async def of_group(request: web.Request) -> web.Response:
             return answer(self.history.of_group(request.query["group"]))
 
-        app.router.add_get("/api/events", events)
+        Events(self.feed, self._ended).add_routes(app)
         app.router.add_get("/api/lag/history", of_group)
         runner = web.AppRunner(app, shutdown_timeout=1.0)
         await runner.setup()

@@ -16,6 +16,7 @@ from chromium import WORST_CONTRAST, chromium
 from dashboards import Dashboard, Visit
 from playwright.sync_api import Browser, expect
 
+from schemas.names import Verdict
 from schemas.sensitivity import Account, Sensitivity
 from streams.replay.report import write_report
 
@@ -56,6 +57,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder / "hostile", hostile, words=fake_runs.HOSTILE, dead=fake_runs.some_dead()
         ),
     }
+    # The same scenes but the first nine, and where the first thirty said something, silence.
+    silenced = {one.scene_id for one in [one for one in decisions if one.final and one.verdict is Verdict.READY][:30]}
+    gone = list(dict.fromkeys(one.scene_id for one in decisions))[:9]
+    changed = [
+        one.model_copy(update={"verdict": Verdict.WITHHELD, "rule": "ledger.drafts"})
+        if one.final and one.scene_id in silenced
+        else one
+        for one in decisions
+        if one.scene_id not in gone
+    ]
+    runs["other"] = fake_runs.write_run(folder / "other", changed)
+    (runs["other"] / "sensitivity.jsonl").write_text("")
     write_report(runs["plain"])
     (runs["plain"] / "sensitivity.jsonl").write_text("".join(f"{row.model_dump_json()}\n" for row in some_rows()))
     (runs["hostile"] / "sensitivity.jsonl").write_text("")
@@ -148,6 +161,97 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
             expect(page.locator(f"[data-reason={reason}] [data-figure=letters]").first).to_contain_text(str(count))
 
 
+def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def percent(part: int, whole: int) -> str:
+    """As the page writes shares."""
+    return f"{100 * part / whole:.{0 if part in {0, whole} else 1}f}%"
+
+
+def test_silence_and_failures_are_those_of_the_run(
+    browser: Browser, shown: Dashboard, folders: dict[str, Path]
+) -> None:
+    decisions, dead = lines_of(folders["plain"]), lines_of(folders["plain"], "dead.jsonl")
+    final = [one for one in decisions if one["final"]]
+    silent = sum(one["verdict"] == "withheld" for one in final)
+    failed = Counter("threshold" if one["reason"] == "unknown_scene" else "resonance" for one in dead)
+    done = {"resonance": len(decisions)} | {
+        route: sum(one["origin"] == route for one in decisions) for route in ("regeneration", "bridge")
+    }
+    with Visit(browser, shown.address) as visit:
+        page = visit.go()
+        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        assert tiles["Silence"] == percent(silent, len(final))
+        assert tiles["Scenes"] == str(len(final))
+        assert tiles["Dead letters"] == str(len(dead))
+        page.get_by_text("The numbers of each stage").click()
+        for stage, count in done.items():
+            cells = page.locator(f"tr[data-stage={stage}] td").all_inner_texts()
+            share = percent(failed[stage], count + failed[stage])
+            assert cells[3:6] == [str(count), str(failed[stage]), share], stage
+        page = visit.go("verdicts")
+        expect(page.locator("#silence-title")).to_have_text(f"Silence: {percent(silent, len(final))}")
+        for row in page.locator("section[aria-labelledby=tasks-title] tbody tr").all_inner_texts():
+            task, count, said, healed, share = row.split("\t")
+            mine = [one for one in final if one["task"] == task]
+            assert int(count) == len(mine)
+            assert share == percent(sum(one["verdict"] == "withheld" for one in mine), len(mine))
+            assert said == percent(sum(one["verdict"] == "ready" for one in mine), len(mine))
+            assert int(healed) == sum(one["verdict"] == "ready" and bool(one["healing"]) for one in mine)
+
+
+def test_a_comparison_is_what_both_files_say(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
+    ends = {
+        name: {one["scene_id"]: one["verdict"] for one in lines_of(folders[name]) if one["final"]}
+        for name in ("plain", "other")
+    }
+    both = ends["plain"].keys() & ends["other"].keys()
+    moves = Counter((ends["plain"][scene], ends["other"][scene]) for scene in both)
+    changed = sum(count for (before, after), count in moves.items() if before != after)
+    rules = {name: Counter(one["rule"] for one in lines_of(folders[name])) for name in ends}
+    assert 0 < changed <= 30
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("replays")
+        page.locator("select[name=run]").select_option("other")
+        page.locator("select[name=baseline]").select_option("plain")
+        page.get_by_role("button", name="Compare").click()
+        told = page.locator("[data-key=comparison]")
+        only = len(ends["plain"]) - len(both)
+        expect(told.locator(".notice")).to_contain_text(
+            f"{changed} of {len(both)} scenes ended with another verdict ({percent(changed, len(both))}); 0 more kept"
+        )
+        expect(told.locator(".notice")).to_contain_text(f"0 are in the run alone, {only} in the baseline alone")
+        facts = dict(
+            row.split("\t", 1)
+            for row in told.locator("section[aria-labelledby=facts-title] tbody tr").all_inner_texts()
+        )
+        for name in ("ready", "withheld", "reasoning"):
+            counts = [sum(verdict == name for verdict in ends[run].values()) for run in ("plain", "other")]
+            assert facts[name.capitalize()].split("\t")[:2] == [str(one) for one in counts]
+        verdicts = ("ready", "withheld", "reasoning")
+        table = [
+            row.split("\t") for row in told.locator("section[aria-labelledby=moves-title] tbody tr").all_inner_texts()
+        ]
+        assert table == [[before, *(str(moves[before, after]) for after in verdicts)] for before in verdicts]
+        by_rule = [
+            row.split("\t") for row in told.locator("section[aria-labelledby=rule-title] tbody tr").all_inner_texts()
+        ]
+        assert {name: (int(a), int(b)) for name, a, b in by_rule} == {
+            name: (rules["plain"][name], rules["other"][name]) for name in rules["plain"] | rules["other"]
+        }
+        # Scenes that changed are named by masks until ids may be seen.
+        examples = told.locator("section[aria-labelledby=changes-title] td").last
+        expect(examples).to_contain_text("scene·")
+        visit.sign_in()
+        page.get_by_role("switch", name="Words and ids masked").click()
+        page.get_by_role("button", name="Compare").click()
+        expect(examples).not_to_contain_text("scene·")
+        for scene in (examples.text_content() or "").split():
+            assert ends["plain"][scene] != ends["other"][scene]
+
+
 def test_what_is_left_of_the_promise_is_what_the_rows_leave(
     browser: Browser, shown: Dashboard, folders: dict[str, Path]
 ) -> None:
@@ -182,16 +286,26 @@ def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashbo
     mine = [one for one in decisions if one["dialogue_id"] == healed["dialogue_id"]]
     with Visit(browser, shown.address) as visit:
         page = visit.go("dialogue")
+        # Who has not signed in reads no id and may name none; what is listed can be followed by its mask.
+        listed = page.locator("section[aria-labelledby=latest-title] tbody a")
+        assert [one for one in listed.all_inner_texts() if not one.startswith("dialogue·")] == []
+        assert page.locator("#find-dialogue").count() == 0
+        listed.first.click()
+        expect(page.locator(".turn h2").first).to_contain_text("scene·")
+        assert not any(one["dialogue_id"] in page.locator("main").inner_text() for one in decisions)
+        visit.sign_in()
+        expect(page.get_by_role("button", name="Sign out")).to_be_visible()
         page.keyboard.press("/")
         expect(page.locator("#find-dialogue")).to_be_focused()
         page.keyboard.type(healed["dialogue_id"])
         page.keyboard.press("Enter")
         expect(page.locator(".step[data-kind=decision]")).to_have_count(len(mine))
+        assert "characters>" in page.locator("main").inner_text()
+        page.get_by_role("switch", name="Words and ids masked").click()
         turn = page.locator(f"[data-key='turn-{healed['scene_id']}']")
+        expect(turn).to_be_visible()
         codes = turn.locator(".step").last.locator(".chain li:not(.gone) bdi").all_inner_texts()
         assert codes == [code["code"] for code in healed["chain"]]
-        # Words stay masked for those who have not signed in.
-        assert "characters>" in page.locator("main").inner_text()
 
 
 def test_keys_reach_every_view(browser: Browser, shown: Dashboard) -> None:

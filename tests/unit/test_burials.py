@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from streams.ops.dashboard import burials
 from streams.ops.dashboard.burials import LiveLetters
 from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.veil import Veil
 from streams.ops.letters import Graveyard
 from streams.settings import KafkaSettings
 
@@ -21,7 +23,10 @@ class Reading:
         self.begun: list[bool] = []
         self.go = asyncio.Semaphore(0)
 
-    async def graveyard(self, _kafka: KafkaSettings, at: datetime, *, texts: bool) -> Graveyard:
+    async def graveyard(
+        self, _kafka: KafkaSettings, at: datetime, *, texts: bool, name: Callable[[str, str], str] | None
+    ) -> Graveyard:
+        assert (name is None) == texts
         self.begun.append(texts)
         number = len(self.begun)
         await self.go.acquire()
@@ -37,7 +42,7 @@ def test_who_asks_while_a_look_runs_shares_the_next(monkeypatch: pytest.MonkeyPa
     async def scenario() -> None:
         reading = Reading()
         monkeypatch.setattr(burials, "graveyard", reading.graveyard)
-        live = LiveLetters(Feed(), KafkaSettings(), lambda: None)
+        live = LiveLetters(Feed(), KafkaSettings(), lambda: None, Veil(b""))
         first = asyncio.create_task(live.look(texts=False))
         await settle()
         later = [asyncio.create_task(live.look(texts=False)) for _ in range(5)]
@@ -59,7 +64,7 @@ def test_looks_end_with_the_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         reading = Reading()
         monkeypatch.setattr(burials, "graveyard", reading.graveyard)
-        live = LiveLetters(Feed(), KafkaSettings(), lambda: None)
+        live = LiveLetters(Feed(), KafkaSettings(), lambda: None, Veil(b""))
         asking = [asyncio.create_task(live.look(texts=texts)) for texts in (False, True)]
         await settle()
         await live.end()

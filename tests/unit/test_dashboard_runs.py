@@ -21,6 +21,7 @@ from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.run_pages import report_of
 from streams.ops.dashboard.runs import ShownRuns
+from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import Refused, make_app
 from streams.ops.replays.comparison import Comparison
 from streams.ops.replays.shelf import Shelf
@@ -34,7 +35,7 @@ TOKEN = "a token of sufficient length"  # noqa: S105 - a test's
 def asked(folder: Path, paths: list[str], *, token: str | None, signed_in: bool) -> list[int]:
     async def run() -> list[int]:
         app = make_app(Guard(None if token is None else SecretStr(token), (), time.monotonic), load_assets())
-        ShownRuns([folder]).add_routes(app)
+        ShownRuns([folder], Veil(b"")).add_routes(app)
         damage(folder)
         async with TestServer(app) as server, ClientSession(cookie_jar=CookieJar(unsafe=True)) as http:
             origin = {"Origin": str(server.make_url("/").origin())}
@@ -87,22 +88,25 @@ def test_a_run_that_is_half_gone_hides_no_other(tmp_path: Path) -> None:
 
 def test_one_pulse_that_fails_ends_no_other() -> None:
     class Breaks:
-        calls = 0
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.loop, self.again, self.calls = loop, asyncio.Event(), 0
 
         def pulse(self, *_: object) -> object:
             self.calls += 1
+            if self.calls == 2:
+                self.loop.call_soon_threadsafe(self.again.set)
             raise ZeroDivisionError
 
-    async def run() -> int:
-        breaks = Breaks()
+    async def run() -> None:
+        breaks = Breaks(asyncio.get_running_loop())
         settings = Settings(dashboard=DashboardSettings(every_seconds=0.5))
-        following = asyncio.create_task(LiveBeat(Feed(), cast("Tail", breaks), settings).follow())
-        await asyncio.sleep(0.7)
+        following = asyncio.create_task(LiveBeat(Feed(), cast("Tail", breaks), settings, Veil(b"")).follow())
+        async with asyncio.timeout(30):
+            await breaks.again.wait()
         following.cancel()
         await asyncio.wait({following})
-        return breaks.calls
 
-    assert asyncio.run(run()) == 2
+    asyncio.run(run())
 
 
 def test_one_comparison_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +115,8 @@ def test_one_comparison_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     under_way: list[int] = []
     lock = threading.Lock()
 
-    def slow(*_: Path) -> Comparison:
+    def slow(*_: Path, name: object) -> Comparison:
+        assert name is not str
         assert lock.acquire(blocking=False)
         time.sleep(0.05)
         lock.release()
@@ -122,7 +127,7 @@ def test_one_comparison_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     async def run() -> list[int]:
         app = make_app(Guard(None, (), time.monotonic), load_assets())
-        ShownRuns([tmp_path / "one"]).add_routes(app)
+        ShownRuns([tmp_path / "one"], Veil(b"")).add_routes(app)
         async with TestServer(app) as server, ClientSession() as http:
 
             async def ask() -> int:

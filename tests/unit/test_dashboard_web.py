@@ -6,8 +6,11 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import ExitStack, asynccontextmanager
+from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +20,11 @@ from pydantic import SecretStr
 from yarl import URL
 
 from schemas.base import Frozen
+from streams.ops.dashboard import events
 from streams.ops.dashboard.assets import load_assets
-from streams.ops.dashboard.feed import Feed, stream
-from streams.ops.dashboard.guard import Guard
+from streams.ops.dashboard.events import Events
+from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.guard import Guard, Network
 from streams.ops.dashboard.web import MOST_BODY_BYTES, answer, body_of, make_app
 
 TOKEN = "a token of sufficient length"  # noqa: S105 - a test's
@@ -58,14 +63,10 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visited(token: str | None = TOKEN) -> AsyncIterator[Visitor]:
+async def visited(token: str | None = TOKEN, proxies: Collection[Network] = ()) -> AsyncIterator[Visitor]:
     feed, ended = Feed(), asyncio.Event()
-    app = make_app(Guard(None if token is None else SecretStr(token), (), lambda: 0.0), load_assets())
-
-    async def events(request: web.Request) -> web.StreamResponse:
-        return await stream(feed, request, ended)
-
-    app.router.add_get("/api/events", events)
+    app = make_app(Guard(None if token is None else SecretStr(token), (), lambda: 0.0, proxies), load_assets())
+    Events(feed, ended, most=2).add_routes(app)
     app.router.add_post("/api/change", _change)
     app.router.add_get("/api/fail", _fail)
     async with TestServer(app) as server, ClientSession(cookie_jar=CookieJar(unsafe=True)) as http:
@@ -73,9 +74,11 @@ async def visited(token: str | None = TOKEN) -> AsyncIterator[Visitor]:
         ended.set()
 
 
-def ask(question: Callable[[Visitor], Awaitable[None]], token: str | None = TOKEN) -> None:
+def ask(
+    question: Callable[[Visitor], Awaitable[None]], token: str | None = TOKEN, proxies: Collection[Network] = ()
+) -> None:
     async def run() -> None:
-        async with visited(token) as visitor:
+        async with visited(token, proxies) as visitor:
             await question(visitor)
 
     asyncio.run(run())
@@ -172,6 +175,81 @@ def test_wrong_tokens_are_refused_and_then_slowed_down() -> None:
     ask(question)
 
 
+def test_behind_a_trusted_proxy_each_pays_for_their_own_tries() -> None:
+    async def question(visitor: Visitor) -> None:
+        async def sign_in(token: str, forwarded: str) -> int:
+            headers = {**visitor.origin, "X-Forwarded-For": forwarded}
+            return await visitor.status("POST", "/api/session", json={"token": token}, headers=headers)
+
+        for _ in range(5):
+            assert await sign_in("x", "10.0.0.1, 203.0.113.9") == 401
+        # Whoever guesses may write what they like before their own address.
+        assert await sign_in(TOKEN, "10.0.0.2, 203.0.113.9") == 429
+        headers = {**visitor.origin, "X-Forwarded-For": "203.0.113.8", "X-Forwarded-Proto": "https"}
+        async with visitor.http.post(
+            visitor.address / "api/session", json={"token": TOKEN}, headers=headers
+        ) as answered:
+            assert answered.status == 200
+            assert "Secure" in answered.headers["Set-Cookie"]
+
+    ask(question, proxies=(ip_network("127.0.0.0/8"),))
+
+
+def test_nobody_is_believed_who_is_no_trusted_proxy() -> None:
+    async def question(visitor: Visitor) -> None:
+        for number in range(6):
+            headers = {**visitor.origin, "X-Forwarded-For": f"203.0.113.{number}"}
+            status = await visitor.status("POST", "/api/session", json={"token": "x"}, headers=headers)
+            assert status == (401 if number < 5 else 429)
+
+    ask(question)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_another_page_cannot_make_it_work(site: str) -> None:
+    async def question(visitor: Visitor) -> None:
+        for path in ("/api/session", "/api/events"):
+            assert await visitor.status("GET", path, headers={"Sec-Fetch-Site": site}) == 403
+        assert await visitor.status("GET", "/api/session", headers={"Sec-Fetch-Site": "same-origin"}) == 200
+
+    ask(question)
+
+
+def test_too_many_streams_are_told_when_to_come_back() -> None:
+    async def question(visitor: Visitor) -> None:
+        visitor.feed.publish("lag", {"n": 1})
+        address = visitor.address / "api/events"
+        async with visitor.http.get(address) as one:
+            assert await _next(one) == ("lag", {"n": 1})
+            async with visitor.http.get(address) as two, visitor.http.get(address) as three:
+                assert (two.status, three.status) == (200, 503)
+                assert int(three.headers["Retry-After"]) > 0
+                assert "too many pages" in (await three.json())["error"]
+        async with visitor.http.head(address) as head:
+            assert head.status == 405
+
+    ask(question)
+
+
+def test_who_does_not_read_loses_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STALLED_SECONDS", 0.05)
+    told: list[str] = []
+    monkeypatch.setattr(events, "_log", SimpleNamespace(warning=lambda name, **_: told.append(name)))
+
+    async def question(visitor: Visitor) -> None:
+        visitor.feed.publish("lag", {"n": "x" * 2**24})
+        asked = b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with ExitStack() as stalled:
+            for _ in range(2):
+                one = stalled.enter_context(socket.create_connection(("127.0.0.1", visitor.address.port or 0)))
+                one.sendall(asked)
+            async with asyncio.timeout(30):
+                while len(told) < 2 or await _streams(visitor) != 200:  # noqa: ASYNC110 - there is no event of it here
+                    await asyncio.sleep(0.02)
+
+    ask(question)
+
+
 def test_without_a_token_it_is_read_only() -> None:
     async def question(visitor: Visitor) -> None:
         assert await visitor.status("POST", "/api/session", json={"token": ""}, headers=visitor.origin) == 403
@@ -235,6 +313,11 @@ def test_no_document_holds_what_json_cannot_say() -> None:
             Feed().publish("lag", {"n": float("inf")})
 
     asyncio.run(run())
+
+
+async def _streams(visitor: Visitor) -> int:
+    async with visitor.http.get(visitor.address / "api/events") as answered:
+        return answered.status
 
 
 async def _next(tab: ClientResponse) -> tuple[str, Any]:

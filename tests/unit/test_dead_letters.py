@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from schemas.dead import DeadReason
 from streams.kafka import dead_letters
-from streams.kafka.dead_letters import Failure, bury, marked, read_letter, send_back, show_body, show_message
+from streams.kafka.dead_letters import Failure, bury, marked, read_letter, send_back
+from streams.kafka.letter_words import show_body, show_message
 from streams.kafka.records import Outgoing, Place
 from streams.stages.admit import REMEDIES
 

@@ -49,7 +49,8 @@ def test_letters_are_grouped_by_topic_stage_and_reason_with_the_latest_as_sample
 def test_only_what_is_shown_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered: list[bytes | None] = []
 
-    def show_body(value: bytes | None, *, texts: bool) -> str:
+    def show_body(value: bytes | None, *, texts: bool, name: object) -> str:
+        assert name is None
         rendered.append(value)
         return str(texts)
 

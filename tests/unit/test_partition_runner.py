@@ -110,13 +110,13 @@ class Sent:
 
 
 class Bench:
-    def __init__(self, limits: Limits = FEW) -> None:
+    def __init__(self, limits: Limits = FEW, suspects: Suspects | None = None) -> None:
         self.scenes, self.labels = Echo("scenes"), Echo("labels")
         self.outbox = Sent()
         self.outbox.slow.set()
         self.failures: list[BaseException] = []
         self.rooms: list[bool] = []
-        self.suspects = Suspects("suspects", "one")
+        self.suspects = suspects or Suspects("suspects", "one")
         group = Group("rows", (self.scenes, self.labels), Kept())
         self.runner = PartitionRunner(
             group, 0, self.outbox, limits, self.suspects, lambda: self.rooms.append(True), self.failures.append

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from aiohttp import web
 
 from streams.kafka.clients import BrokerAway
+from streams.ops.dashboard.events import begin, send
 from streams.ops.dashboard.feed import Feed, to_json
-from streams.ops.dashboard.web import Refused, answer_model, session_of
-from streams.ops.follow.dialogue import Dialogue, ScanProgress
+from streams.ops.dashboard.veil import By, Veil
+from streams.ops.dashboard.web import Refused, answer, answer_model, can_sign_in, session_of
+from streams.ops.follow.dialogue import Dialogue
 from streams.ops.follow.scan import scan
 from streams.ops.pulse.pulse import ReasonCount
 from streams.ops.tail import Tail
@@ -25,23 +26,27 @@ LATEST = 24
 # What "now" means for rates and failures: short enough to see a change, long enough to be a rate.
 NOW_SECONDS = 60.0
 _LONGEST_ID = 512
+# A search reads whole partitions.
+_MOST_SEARCHES = 3
+_AGAIN_SECONDS = 5
 
 
 class LiveBeat:
     """Publishes the pulse, and answers for one dialogue."""
 
-    def __init__(self, feed: Feed, tail: Tail, settings: Settings) -> None:
+    def __init__(self, feed: Feed, tail: Tail, settings: Settings, veil: Veil) -> None:
         self._feed = feed
         self._tail = tail
         self._settings = settings
+        self._veil = veil
         self.dead_seen: tuple[ReasonCount, ...] = ()
-        # A search reads whole partitions: one at a time.
-        self._searching = asyncio.Lock()
+        self._searches: set[asyncio.Task[None]] = set()
 
     def add_routes(self, app: web.Application) -> None:
-        """Add what is asked for by address: a dialogue out of memory, and one looked for on its topics."""
+        """Add what is asked for by address: a dialogue out of memory, one looked for on its topics, the latest."""
         app.router.add_get("/api/dialogue", self._dialogue)
-        app.router.add_get("/api/dialogue/scan", self._scan)
+        app.router.add_get("/api/dialogue/scan", self._scan, allow_head=False)
+        app.router.add_get("/api/latest", self._named)
 
     async def follow(self) -> None:
         """Publish the pulse every so often, until cancelled."""
@@ -58,34 +63,44 @@ class LiveBeat:
         self._feed.publish("pulse", pulse)
         self._feed.publish("now", await asyncio.to_thread(self._tail.pulse, NOW_SECONDS))
         self._feed.publish("tail", self._tail.state())
-        latest = [{"id": name, "records": count, "at": at} for name, count, at in self._tail.latest(LATEST)]
-        self._feed.publish("latest", {"dialogues": latest})
+        self._feed.publish("latest", self._latest(self._veil))
+
+    def _latest(self, veil: Veil | None) -> dict[str, object]:
+        found = self._tail.latest(LATEST)
+        return {
+            "dialogues": [
+                {"id": name if veil is None else veil.listed("dialogue", name), "records": count, "at": at}
+                for name, count, at in found
+            ]
+        }
+
+    async def _named(self, request: web.Request) -> web.Response:
+        return answer(self._latest(None if wants_texts(request) else self._veil))
 
     async def _dialogue(self, request: web.Request) -> web.Response:
-        who = wanted(request)
-        texts = wants_texts(request)
-        return answer_model(await asyncio.to_thread(self._tail.recent, **who, texts=texts))
+        who, texts = wanted(request, self._veil), wants_texts(request)
+        found = await asyncio.to_thread(self._tail.recent, **who, texts=texts)
+        return answer_model(found if texts else self._veil.over(found))
 
     async def _scan(self, request: web.Request) -> web.StreamResponse:
-        who, texts = wanted(request), wants_texts(request)
-        if self._searching.locked():
-            raise Refused(429, "another search is under way; wait for it or stop it")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-        async with self._searching:
-            await response.prepare(request)
-            found: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
-            stopped = threading.Event()
-            search = asyncio.create_task(
-                asyncio.to_thread(self._search, who, texts, found, stopped, asyncio.get_running_loop())
-            )
-            try:
+        who, texts = wanted(request, self._veil), wants_texts(request)
+        if len(self._searches) >= _MOST_SEARCHES:
+            raise Refused(429, f"{_MOST_SEARCHES} searches are under way; try again in a moment", _AGAIN_SECONDS)
+        found: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        stopped = threading.Event()
+        # A search has its place for as long as it reads; whoever is slow to hear of it keeps nobody waiting.
+        search = asyncio.create_task(
+            asyncio.to_thread(self._search, who, texts, found, stopped, asyncio.get_running_loop())
+        )
+        self._searches.add(search)
+        search.add_done_callback(self._searches.discard)
+        try:
+            response = await begin(request)
+            with suppress(ConnectionResetError):
                 while (said := await found.get()) is not None:
-                    await response.write(b"event: %b\ndata: %b\n\n" % (said[0].encode(), said[1]))
-            except ConnectionResetError:
-                pass
-            finally:
-                stopped.set()
-                await asyncio.wait({search})
+                    await send(request, response, b"event: %b\ndata: %b\n\n" % (said[0].encode(), said[1]))
+        finally:
+            stopped.set()
         return response
 
     def _search(
@@ -104,20 +119,34 @@ class LiveBeat:
             for one in scan(settings.kafka, settings.ops, settings.gate, **who, texts=texts):
                 if stopped.is_set():
                     return
-                if isinstance(one, ScanProgress | Dialogue):
-                    tell("progress" if isinstance(one, ScanProgress) else "dialogue", one.model_dump_json().encode())
+                if isinstance(one, Dialogue):
+                    tell("dialogue", (one if texts else self._veil.over(one)).model_dump_json().encode())
+                else:
+                    tell("progress", one.model_dump_json().encode())
         except BrokerAway as error:
             tell("failed", to_json({"error": str(error)}))
+        except Exception:  # noqa: BLE001 - whoever waits must hear something, and not what went wrong within
+            _log.exception("search_failed")
+            tell("failed", to_json({"error": "the search failed; the dashboard's log says how"}))
         finally:
             loop.call_soon_threadsafe(found.put_nowait, None)
 
 
-def wanted(request: web.Request) -> dict[str, str]:
-    """Return whom a request is about, {"dialogue": id} or {"user": id}; raises Refused where it does not say."""
-    for name in ("dialogue", "user"):
-        who = request.query.get(name, "")
+def wanted(request: web.Request, veil: Veil | None) -> dict[str, str]:
+    """Return whom a request is about, {"dialogue": id} or {"user": id}; raises Refused where it does not say.
+
+    Behind a veil ids are asked for by their masks, and as they are only by those who have signed in: an answer would
+    tell anybody whose mask it is.
+    """
+    ways: tuple[By, ...] = ("dialogue", "user")
+    for by in ways:
+        who = request.query.get(by, "")
         if 0 < len(who) <= _LONGEST_ID:
-            return {name: who}
+            known = who if veil is None else veil.behind(by, who)
+            if known is None and session_of(request) is None:
+                how = "sign in" if can_sign_in(request) else "start the dashboard with SCENESTREAM_DASHBOARD__TOKEN"
+                raise Refused(401, f"{how} to follow an id; without that, what the page lists can be followed")
+            return {by: known or who}
     raise Refused(400, f"name a dialogue or a user, in at most {_LONGEST_ID} characters")
 
 
@@ -131,11 +160,11 @@ def wants_texts(request: web.Request) -> bool:
 
 
 @asynccontextmanager
-async def live_beat(feed: Feed, settings: Settings) -> AsyncIterator[LiveBeat]:
+async def live_beat(feed: Feed, settings: Settings, veil: Veil) -> AsyncIterator[LiveBeat]:
     """Yield a pulse that is followed as long as the block lasts."""
-    tail = Tail(settings.kafka, settings.gate, settings.ops, secrets.token_bytes(16))
+    tail = Tail(settings.kafka, settings.gate, settings.ops, veil.salt)
     tail.start()
-    beat = LiveBeat(feed, tail, settings)
+    beat = LiveBeat(feed, tail, settings, veil)
     following = asyncio.create_task(beat.follow())
     try:
         yield beat

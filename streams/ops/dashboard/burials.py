@@ -15,6 +15,7 @@ from schemas.base import Frozen
 from streams.kafka.clients import BrokerAway
 from streams.ops.dashboard.beat import wants_texts
 from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import Refused, answer_model, body_of
 from streams.ops.letters import Graveyard, GroupName, graveyard, redrive_group
 from streams.settings import KafkaSettings
@@ -35,8 +36,9 @@ class Redrive(Frozen):
 class LiveLetters:
     """Publishes the open letters by group; `dead_seen` changes when more have died."""
 
-    def __init__(self, feed: Feed, kafka: KafkaSettings, dead_seen: Callable[[], object]) -> None:
+    def __init__(self, feed: Feed, kafka: KafkaSettings, dead_seen: Callable[[], object], veil: Veil) -> None:
         self._feed = feed
+        self._veil = veil
         self._kafka = kafka
         self._dead_seen = dead_seen
         self._changed = asyncio.Event()
@@ -94,7 +96,8 @@ class LiveLetters:
     async def _look(self, *, texts: bool) -> Graveyard:
         async with self._reading:
             del self._asked[texts]
-            return await graveyard(self._kafka, datetime.now(UTC), texts=texts)
+            name = None if texts else self._veil.name
+            return await graveyard(self._kafka, datetime.now(UTC), texts=texts, name=name)
 
     async def _letters(self, request: web.Request) -> web.Response:
         texts = wants_texts(request)
@@ -117,9 +120,11 @@ class LiveLetters:
 
 
 @asynccontextmanager
-async def live_letters(feed: Feed, kafka: KafkaSettings, dead_seen: Callable[[], object]) -> AsyncIterator[LiveLetters]:
+async def live_letters(
+    feed: Feed, kafka: KafkaSettings, dead_seen: Callable[[], object], veil: Veil
+) -> AsyncIterator[LiveLetters]:
     """Yield letters that are followed as long as the block lasts."""
-    letters = LiveLetters(feed, kafka, dead_seen)
+    letters = LiveLetters(feed, kafka, dead_seen, veil)
     following = asyncio.create_task(letters.follow())
     try:
         yield letters

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 
-from aiohttp import web
 from pydantic import BaseModel
 
 _BEAT_SECONDS = 15.0
-_RETRY_MS = 2000
 
 Json = Mapping[str, object]
 
@@ -58,26 +55,3 @@ class Feed:
 def to_json(document: object) -> bytes:
     """Return a document as JSON on one line; raises ValueError for what JSON has no word for."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-async def stream(feed: Feed, request: web.Request, ended: asyncio.Event) -> web.StreamResponse:
-    """Answer with server-sent events until the tab is closed or the server ends; a browser comes back after `retry`."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
-    await response.prepare(request)
-    await response.write(f"retry: {_RETRY_MS}\n\n".encode())
-    telling = asyncio.create_task(_tell(feed, response))
-    ending = asyncio.create_task(ended.wait())
-    try:
-        await asyncio.wait({telling, ending}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        telling.cancel()
-        ending.cancel()
-        await asyncio.wait({telling, ending})
-    return response
-
-
-async def _tell(feed: Feed, response: web.StreamResponse) -> None:
-    with suppress(ConnectionResetError):
-        async for found in feed.changes():
-            parts = [b"event: %b\nid: %d\ndata: %b\n\n" % (name.encode(), at, said) for at, name, said in found]
-            await response.write(b"".join(parts) or b": still here\n\n")

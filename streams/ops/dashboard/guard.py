@@ -20,6 +20,7 @@ _MOST_SESSIONS = 64
 _MOST_REMOTES = 1024
 
 Kept = TypeVar("Kept")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class TooManyTries(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -42,8 +43,15 @@ class Session:
 class Guard:
     """Keeps sessions in memory: whoever has signed in does so again after a restart."""
 
-    def __init__(self, token: SecretStr | None, names: Collection[str], clock_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        token: SecretStr | None,
+        names: Collection[str],
+        clock_seconds: Callable[[], float],
+        proxies: Collection[Network] = (),
+    ) -> None:
         self._token = token
+        self._proxies = tuple(proxies)
         self._names = {name.lower() for name in names} | {"localhost"}
         self._clock = clock_seconds
         self._sessions: dict[str, Session] = {}
@@ -70,6 +78,20 @@ class Guard:
             return urlsplit(origin).netloc.lower() == host.lower()
         except ValueError:
             return False
+
+    def trusts(self, peer: str) -> bool:
+        """Return whether a peer is a proxy whose word on whom it speaks for counts."""
+        return _is_address(peer) and any(ipaddress.ip_address(peer) in network for network in self._proxies)
+
+    def client(self, peer: str, forwarded: str) -> str:
+        """Return who asks: the peer, or the last address of X-Forwarded-For that no trusted proxy has.
+
+        Whoever asks may write that header too, so what stands before such an address is worth nothing.
+        """
+        said = [one.strip() for one in forwarded.split(",")]
+        while self.trusts(peer) and said and _is_address(said[-1]):
+            peer = said.pop()
+        return peer
 
     def sign_in(self, remote: str, token: str) -> Session | None:
         """Return a new session, None for a wrong token; raises TooManyTries, also for the right one."""

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.run_pages import Comparisons, report_of
+from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import Refused, answer, answer_model, body_of, session_of
 from streams.ops.replays.asked import ReplayOrder
 from streams.ops.replays.jobs import Jobs
@@ -27,10 +28,10 @@ _LISTED_EVERY = 10
 class Replaying:
     """Publishes jobs, runs and logs, and takes orders from those who may give them."""
 
-    def __init__(self, feed: Feed, jobs: Jobs) -> None:
+    def __init__(self, feed: Feed, jobs: Jobs, veil: Veil) -> None:
         self._feed = feed
         self._jobs = jobs
-        self._comparisons = Comparisons(self._folder)
+        self._comparisons = Comparisons(self._folder, veil)
 
     def add_routes(self, app: web.Application) -> None:
         """Add orders, comparisons and reports."""
@@ -54,8 +55,11 @@ class Replaying:
                 except OSError:
                     # Folders that may not be read, or that go while they are: the jobs still want to be told.
                     _log.warning("folders_unread", exc_info=True)
-            told = [job.model_dump(mode="json") for job in jobs]
-            self._feed.publish("replays", {"jobs": told, "runs": listed[0], "logs": listed[1]})
+            try:
+                told = [job.model_dump(mode="json") for job in jobs]
+                self._feed.publish("replays", {"jobs": told, "runs": listed[0], "logs": listed[1]})
+            except Exception:  # noqa: BLE001 - the next may go better, and figures that stand still look like peace
+                _log.exception("replays_not_published")
             turn += 1
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -86,11 +90,11 @@ class Replaying:
 
 @asynccontextmanager
 async def live_replays(
-    feed: Feed, ops: OpsSettings, command: Sequence[str], kafka: KafkaSettings
+    feed: Feed, ops: OpsSettings, command: Sequence[str], kafka: KafkaSettings, veil: Veil
 ) -> AsyncIterator[Replaying]:
     """Yield replays that may be started as long as the block lasts; all are ended with it."""
     jobs = Jobs(ops, command, kafka)
-    replaying = Replaying(feed, jobs)
+    replaying = Replaying(feed, jobs, veil)
     following = asyncio.create_task(replaying.follow())
     try:
         yield replaying

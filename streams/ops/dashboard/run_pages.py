@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from streams.ops.dashboard.beat import wants_texts
+from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import Refused, answer_model
 from streams.ops.replays.comparison import compare
 from streams.replay.run_dir import TEXTS, RunDirError
@@ -17,19 +20,25 @@ _REPORT_HEADERS = {"Content-Security-Policy": "sandbox allow-scripts; frame-ance
 
 
 class Comparisons:
-    """Answers how a run differs from a baseline; `folder_of` finds a run by its name, or raises Refused."""
+    """Answers how a run differs from a baseline; `folder_of` finds a run by its name, or raises Refused.
 
-    def __init__(self, folder_of: Callable[[str], Path]) -> None:
+    Examples are named by ids for those who may see them, by masks for others; by ids for all without a veil.
+    """
+
+    def __init__(self, folder_of: Callable[[str], Path], veil: Veil | None) -> None:
         self._folder_of = folder_of
+        self._veil = veil
         # It reads two whole runs: whoever asks often must not take the threads that the page lives on.
         self._comparing = asyncio.Lock()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Return the comparison of the runs that the query names; raises Refused where one is none."""
         run, baseline = (self._folder_of(request.query.get(name, "")) for name in ("run", "baseline"))
+        veil = None if wants_texts(request) else self._veil
+        name = str if veil is None else partial(veil.name, "scene_id")
         try:
             async with self._comparing:
-                return answer_model(await asyncio.to_thread(compare, run, baseline))
+                return answer_model(await asyncio.to_thread(compare, run, baseline, name=name))
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 

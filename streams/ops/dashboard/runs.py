@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import is_loopback
 from streams.ops.dashboard.headline import Headline
 from streams.ops.dashboard.run_pages import Comparisons, report_of
-from streams.ops.dashboard.web import Refused, answer_model, can_sign_in, session_of
+from streams.ops.dashboard.veil import Veil
+from streams.ops.dashboard.web import Refused, answer, answer_model, can_sign_in, client_of, session_of
 from streams.ops.letters import graveyard_of_run
 from streams.ops.pulse.pulse import Pulse
 from streams.ops.replays.shelf import run_on_disk
@@ -25,13 +25,16 @@ from streams.replay.run_reader import read_decisions
 
 
 class ShownRuns:
-    """Runs by name, as the page shows them; raises RunDirError where a folder is none."""
+    """Runs by name, as the page shows them; raises RunDirError where a folder is none.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    With `veiled` ids are masked for those who have not asked for words.
+    """
+
+    def __init__(self, folders: Sequence[Path], veil: Veil, *, veiled: bool = True) -> None:
         self.folders = _named(folders)
-        self._comparisons = Comparisons(self._folder)
-        salt = secrets.token_bytes(16)
-        self._documents = {name: _documents(folder, salt) for name, folder in self.folders.items()}
+        self._veil = veil if veiled else None
+        self._comparisons = Comparisons(self._folder, self._veil)
+        self._documents = {name: _documents(folder, veil.salt, self._veil) for name, folder in self.folders.items()}
 
     def publish(self, feed: Feed) -> None:
         """Publish all of them."""
@@ -40,17 +43,28 @@ class ShownRuns:
         feed.publish("replays", {"jobs": [], "runs": [one.model_dump(mode="json") for one in runs], "logs": []})
 
     def add_routes(self, app: web.Application) -> None:
-        """Add a dialogue of a run, and the runs' reports."""
+        """Add a dialogue of a run, the first of them, and the runs' reports."""
         app.router.add_get("/api/dialogue", self._dialogue)
+        app.router.add_get("/api/latest", self._named)
+        app.router.add_get("/metrics", _no_metrics)
         app.router.add_get("/api/letters", self._letters)
         app.router.add_get("/api/compare", self._comparisons.answer)
         app.router.add_get("/runs/{name}/report.html", self._report)
 
     async def _dialogue(self, request: web.Request) -> web.Response:
         folder = self._folder(request.query.get("run", next(iter(self.folders))))
-        who, texts = wanted(request), wants_texts(request)
+        who, texts = wanted(request, self._veil), wants_texts(request)
         try:
-            return answer_model(await asyncio.to_thread(dialogue_of_run, folder, **who, texts=texts))
+            found = await asyncio.to_thread(dialogue_of_run, folder, **who, texts=texts)
+        except RunDirError as error:
+            raise Refused(404, str(error)) from error
+        return answer_model(found if texts or self._veil is None else self._veil.over(found))
+
+    async def _named(self, request: web.Request) -> web.Response:
+        folder = self._folder(request.query.get("run", next(iter(self.folders))))
+        veil = None if wants_texts(request) else self._veil
+        try:
+            return answer({"dialogues": await asyncio.to_thread(_first_dialogues, folder, veil)})
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 
@@ -58,13 +72,14 @@ class ShownRuns:
         folder = self._folder(request.query.get("run", next(iter(self.folders))))
         texts = wants_texts(request)
         try:
-            return answer_model(await asyncio.to_thread(graveyard_of_run, folder, texts=texts))
+            name = None if texts or self._veil is None else self._veil.name
+            return answer_model(await asyncio.to_thread(graveyard_of_run, folder, texts=texts, name=name))
         except RunDirError as error:
             raise Refused(404, str(error)) from error
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         # Without a token, whoever named the directory on this machine may read what lies in it.
-        theirs = not can_sign_in(request) and is_loopback(request.remote or "")
+        theirs = not can_sign_in(request) and is_loopback(client_of(request))
         return report_of(self._folder(request.match_info["name"]), texts=theirs or session_of(request) is not None)
 
     def _folder(self, name: str) -> Path:
@@ -82,13 +97,18 @@ def _named(folders: Sequence[Path]) -> Mapping[str, Path]:
     return named
 
 
-def _documents(folder: Path, salt: bytes) -> Mapping[str, object]:
+async def _no_metrics(request: web.Request) -> web.Response:
+    del request
+    raise Refused(404, "finished runs have no lag to measure; /metrics is that of a live dashboard, without --run")
+
+
+def _documents(folder: Path, salt: bytes, veil: Veil | None) -> Mapping[str, object]:
     pulse = pulse_of_run(folder, salt)
     return {
         "pulse": pulse.model_dump(mode="json"),
         "headline": run_headline(pulse).document(),
-        "letters": graveyard_of_run(folder).model_dump(mode="json"),
-        "latest": {"dialogues": _first_dialogues(folder)},
+        "letters": graveyard_of_run(folder, name=None if veil is None else veil.name).model_dump(mode="json"),
+        "latest": {"dialogues": _first_dialogues(folder, veil)},
     }
 
 
@@ -105,6 +125,9 @@ def run_headline(pulse: Pulse) -> Headline:
     return Headline("good", f"{share:.1%} of {verdicts.final:,} scenes went on to be said", words)
 
 
-def _first_dialogues(folder: Path) -> list[Mapping[str, object]]:
+def _first_dialogues(folder: Path, veil: Veil | None) -> list[Mapping[str, object]]:
     found = Counter(decision.dialogue_id for decision in read_decisions(folder))
-    return [{"id": name, "records": count, "at": None} for name, count in list(found.items())[:LATEST]]
+    return [
+        {"id": name if veil is None else veil.listed("dialogue", name), "records": count, "at": None}
+        for name, count in list(found.items())[:LATEST]
+    ]

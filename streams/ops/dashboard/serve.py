@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -15,12 +16,14 @@ from aiohttp import web
 from streams.ops.dashboard.assets import load_assets
 from streams.ops.dashboard.beat import live_beat
 from streams.ops.dashboard.burials import live_letters
-from streams.ops.dashboard.feed import Feed, stream
-from streams.ops.dashboard.guard import Guard
+from streams.ops.dashboard.events import Events
+from streams.ops.dashboard.feed import Feed
+from streams.ops.dashboard.guard import Guard, is_loopback
 from streams.ops.dashboard.live import live_lag
 from streams.ops.dashboard.map_view import map_document
 from streams.ops.dashboard.replaying import live_replays
 from streams.ops.dashboard.runs import ShownRuns
+from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import make_app
 from streams.settings import Settings
 
@@ -43,24 +46,28 @@ async def serve(settings: Settings, runs: Sequence[Path], command: Sequence[str]
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, ended.set)
     feed = Feed()
-    guard = Guard(dashboard.token, dashboard.names, time.monotonic)
+    guard = Guard(dashboard.token, dashboard.names, time.monotonic, dashboard.proxies)
+    veil = Veil(secrets.token_bytes(16))
     app = make_app(guard, await asyncio.to_thread(load_assets))
     async with AsyncExitStack() as stack:
-        app.router.add_get("/api/events", _events(feed, ended))
+        Events(feed, ended).add_routes(app)
         feed.publish("topology", map_document(settings.kafka.topic))
-        feed.publish("about", {"source": "run" if runs else "live", "version": version("scenestream")})
+        # Without a token, whoever named a directory on this machine may read what lies in it.
+        veiled = not runs or guard.opens or not is_loopback(dashboard.host)
+        source = "run" if runs else "live"
+        feed.publish("about", {"source": source, "version": version("scenestream"), "veiled": veiled})
         if not runs:
             ops = settings.ops.model_copy(update={"every_seconds": dashboard.every_seconds})
             lag = await stack.enter_async_context(live_lag(feed, settings.kafka, ops))
             lag.add_routes(app)
-            beat = await stack.enter_async_context(live_beat(feed, settings))
+            beat = await stack.enter_async_context(live_beat(feed, settings, veil))
             beat.add_routes(app)
-            letters = await stack.enter_async_context(live_letters(feed, settings.kafka, lambda: beat.dead_seen))
+            letters = await stack.enter_async_context(live_letters(feed, settings.kafka, lambda: beat.dead_seen, veil))
             letters.add_routes(app)
-            replays = await stack.enter_async_context(live_replays(feed, settings.ops, command, settings.kafka))
+            replays = await stack.enter_async_context(live_replays(feed, settings.ops, command, settings.kafka, veil))
             replays.add_routes(app)
         else:
-            shown = await asyncio.to_thread(ShownRuns, runs)
+            shown = await asyncio.to_thread(lambda: ShownRuns(runs, veil, veiled=veiled))
             shown.publish(feed)
             shown.add_routes(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END_WITHIN_SECONDS)
@@ -76,13 +83,6 @@ async def serve(settings: Settings, runs: Sequence[Path], command: Sequence[str]
             ) from error
         ready(_address(runner))
         await ended.wait()
-
-
-def _events(feed: Feed, ended: asyncio.Event) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    async def events(request: web.Request) -> web.StreamResponse:
-        return await stream(feed, request, ended)
-
-    return events
 
 
 def _address(runner: web.AppRunner) -> str:

@@ -22,6 +22,8 @@ Body = TypeVar("Body", bound=BaseModel)
 MOST_BODY_BYTES = 64 * 1024
 CSRF_HEADER = "X-CSRF-Token"
 _SESSION = "/api/session"
+# What browsers say of a request by our own page, or by a person.
+_OWN_SITES = frozenset({"same-origin", "none"})
 _SAID = {404: "there is nothing here", 405: "that cannot be done here", 413: "that is too large to be taken"}
 _GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 _ASSETS: web.AppKey[Assets] = web.AppKey("assets", Assets)
@@ -49,11 +51,12 @@ class SignIn(Frozen):
 
 
 class Refused(Exception):  # noqa: N818 - what it is, not that it is an error
-    """A request that is not granted: the status and the sentence that the page shows."""
+    """A request that is not granted: the status and the sentence that the page shows, and when to ask again."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, again_seconds: float | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = {} if again_seconds is None else {"Retry-After": str(math.ceil(again_seconds))}
 
 
 def make_app(guard: Guard, assets: Assets) -> web.Application:
@@ -77,6 +80,11 @@ def session_of(request: web.Request) -> Session | None:
 def can_sign_in(request: web.Request) -> bool:
     """Return whether anybody can: without a token nobody does."""
     return request.app[_GUARD].opens
+
+
+def client_of(request: web.Request) -> str:
+    """Return the address that asks: what a trusted proxy says of whom it speaks for, else the peer's own."""
+    return request.app[_GUARD].client(request.remote or "", ",".join(request.headers.getall("X-Forwarded-For", [])))
 
 
 def answer(document: object, status: int = 200) -> web.Response:
@@ -106,6 +114,7 @@ async def _put_headers(request: web.Request, response: web.StreamResponse) -> No
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Server"] = "scenestream"
 
 
 @web.middleware
@@ -114,7 +123,9 @@ async def _spoken(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refused as refused:
-        return answer({"error": str(refused)}, refused.status)
+        told = answer({"error": str(refused)}, refused.status)
+        told.headers.update(refused.headers)
+        return told
     except web.HTTPException as error:
         told = answer({"error": _SAID.get(error.status, error.reason)}, error.status)
         if "Allow" in error.headers:
@@ -132,6 +143,9 @@ async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse
     host = request.headers.get("Host")
     if not guard.answers_to(host):
         raise Refused(421, "this dashboard does not answer to that name; set SCENESTREAM_DASHBOARD__NAMES to allow it")
+    if request.path.startswith("/api/") and request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITES:
+        # Another page may ask and not read the answer; a search or a stream costs us all the same.
+        raise Refused(403, "only this dashboard's own page may ask for that")
     if request.method not in {"GET", "HEAD"}:
         if not guard.is_own(request.headers.get("Origin"), host):
             raise Refused(403, "only this dashboard's own page may ask for that")
@@ -178,17 +192,15 @@ async def _sign_in(request: web.Request) -> web.Response:
         raise Refused(403, "this dashboard is read-only: start it with SCENESTREAM_DASHBOARD__TOKEN to sign in")
     said = await body_of(request, SignIn)
     try:
-        session = guard.sign_in(request.remote or "", said.token)
+        session = guard.sign_in(client_of(request), said.token)
     except TooManyTries as error:
-        _log.warning("too_many_wrong_tokens", remote=request.remote)
-        response = answer({"error": str(error)}, 429)
-        response.headers["Retry-After"] = str(math.ceil(error.seconds))
-        return response
+        _log.warning("too_many_wrong_tokens", remote=client_of(request))
+        raise Refused(429, str(error), error.seconds) from error
     if session is None:
-        _log.warning("wrong_token", remote=request.remote)
+        _log.warning("wrong_token", remote=client_of(request))
         raise Refused(401, "that is not the token")
     response = _told(request, session)
-    response.set_cookie(_cookie(request), session.secret, httponly=True, samesite="Strict", secure=request.secure)
+    response.set_cookie(_cookie(request), session.secret, httponly=True, samesite="Strict", secure=_is_secure(request))
     return response
 
 
@@ -202,6 +214,11 @@ async def _sign_out(request: web.Request) -> web.Response:
 def _told(request: web.Request, session: Session | None) -> web.Response:
     csrf = None if session is None else session.csrf
     return answer({"can_sign_in": can_sign_in(request), "signed_in": session is not None, "csrf": csrf})
+
+
+def _is_secure(request: web.Request) -> bool:
+    proxied = request.app[_GUARD].trusts(request.remote or "")
+    return request.secure or (proxied and request.headers.get("X-Forwarded-Proto") == "https")
 
 
 def _cookie(request: web.Request) -> str:

@@ -13,7 +13,8 @@ from schemas.feedback import Feedback
 from schemas.scene import Healing, Scene, Utterance
 from schemas.sensitivity import Sensitivity
 from streams.kafka import wire
-from streams.kafka.dead_letters import read_letter, show_message
+from streams.kafka.dead_letters import read_letter
+from streams.kafka.letter_words import show_message
 from streams.ops.follow.dialogue import Dialogue, DialogueStep, Kind, Said
 from streams.ops.reading.seen import DeathSeen, Record, RowSeen, SceneSeen, read, said_by
 from streams.stages import ledger

@@ -2,7 +2,7 @@
 
 The first rule of the table that holds decides. Where Burrow reads each commit with its time, an admin client sees
 what is committed at each look, so nobody being there tells STOP from STALL: STOP is that no member reads the partition,
-STALL that one does and stands still. Floors come before, so that a little lag alarms nobody.
+and its offset rests, STALL that one does and stands still. Floors come before, so that a little lag alarms nobody.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _POINTS = 10
 class Look(NamedTuple):
     """What a group had committed at a moment (seconds), how many records it could still read, and the partition's end.
 
-    The end is read a little later than what was committed, at `ends_at`.
+    The end is read a little later than what was committed, at `ends_at`; `lost` is what was deleted unread.
     """
 
     at: float
@@ -33,6 +33,7 @@ class Look(NamedTuple):
     unread: int
     ends_at: float = 0.0
     latest: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ def _went_back(case: Case, _: Floors) -> bool:
     return case.now.unread > 0 and _rewind(case) is not None
 
 
-def _nobody(case: Case, _: Floors) -> bool:
-    return case.now.unread > 0 and case.reader == "nobody" and len(case.looks) > 1 and not _moved(case)
+def _nobody(case: Case, floors: Floors) -> bool:
+    return case.now.unread > 0 and case.reader == "nobody" and _rests(case, floors.settle_seconds)
 
 
 def _losing(case: Case, floors: Floors) -> bool:
@@ -145,12 +146,19 @@ def _too_early(case: Case, floors: Floors) -> bool:
     return len(case.looks) == 1 or case.span < floors.settle_seconds
 
 
-def _stands(case: Case, _: Floors) -> bool:
-    return not _moved(case)
+def _stands(case: Case, floors: Floors) -> bool:
+    """Whether it held still while there was something to read, over looks enough."""
+    return not _too_early(case, floors) and not _was_caught_up(case, floors) and not _moved(case)
 
 
 def _always(_: Case, __: Floors) -> bool:
     return True
+
+
+def _rests(case: Case, seconds: float) -> bool:
+    """Return whether it stands where it stood at the look before, and at all those of the last so many seconds."""
+    before = [look for look in case.looks[:-1] if case.now.at - look.at <= seconds] or case.looks[-2:-1]
+    return bool(before) and all(look.committed == case.now.committed for look in before)
 
 
 def _moved(case: Case) -> bool:
@@ -228,11 +236,12 @@ RULES: tuple[Rule, ...] = (
     Rule("OK", _quiet, _say_quiet),
     Rule("REWIND", _went_back, _say_back),
     Rule("STOP", _nobody, lambda case, _: f"no member of the group reads it; {_waits(case)}"),
+    # Before what is said of rates: who stands still never catches up either, and that is not what is wrong.
+    Rule("STALL", _stands, lambda case, _: f"its offset stands still since {duration(case.span)}; {_waits(case)}"),
     Rule("WARN", _losing, lambda case, _: _waits(case)),
     Rule("OK", _was_caught_up, lambda case, _: f"was caught up within {duration(case.span)}; {_waits(case)}"),
     Rule("WARN", _falls_away, _say_short),
     Rule("OK", _gains, lambda case, _: f"catching up; {_waits(case)}"),
     Rule("UNKNOWN", _too_early, _say_early),
-    Rule("STALL", _stands, lambda case, _: f"its offset stands still since {duration(case.span)}; {_waits(case)}"),
     Rule("WARN", _always, _say_behind),
 )

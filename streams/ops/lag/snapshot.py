@@ -63,6 +63,9 @@ class PartitionLag(Seen):
     horizon_method: str = ""
     # Records of transactions still open: between what committed readers may read and the end of the log.
     open_records: int = 0
+    # Where its leader does not answer: what the lag was when it last did, and when.
+    last_lag: int | None = None
+    last_at: datetime | None = None
 
 
 class GroupLag(Seen):

@@ -70,7 +70,7 @@ export const draw = () => {
   if (!letters) return [heading, h("p", { class: "empty", "data-key": "empty" }, "The dead topics are being read.")];
   if (!letters.groups.length) return [heading, h("p", { class: "empty", "data-key": "empty" }, "None: everything that came was read, or sent back.")];
   return [heading,
-    h("p", { class: "note section-note", "data-key": "how" }, `${plural(letters.letters, "letter")}${letters.cut ? " looked at; there are more" : ""}. ${showsTexts() ? "Words are shown as they are." : "Words are masked: how many characters there were, not which."}`),
+    h("p", { class: "note section-note", "data-key": "how" }, `${plural(letters.letters, "letter")}${letters.cut ? " looked at; there are more" : ""}. ${showsTexts() ? "Words and ids are shown as they are." : "Words and ids are masked: how many characters there were, not which."}`),
     h("div", { class: "letters", "data-key": "letters" }, letters.groups.map(groupCard))];
 };
 

@@ -2,7 +2,7 @@
 import { h, say } from "./dom.js";
 import * as feed from "./feed.js";
 import { DASH, capital, count, epoch, known, number, plural, span, time } from "./format.js";
-import { ask, showsTexts } from "./session.js";
+import { ask, canSignIn, events, showsTexts, signedIn } from "./session.js";
 
 const again = () => window.dispatchEvent(new Event("redraw"));
 const HUES = { ready: "ready", withheld: "withheld-line", reasoning: "reasoning", regenerate: "regenerate", analogue: "analogue" };
@@ -13,6 +13,13 @@ let scanning = null;
 let beat = null;
 let asking = false;
 let texts = false;
+let all = false;
+// Who has signed in meanwhile may be told what they were not.
+let as = false;
+// The latest dialogues by their ids, for those who may see them.
+let named = null;
+let naming = null;
+const MOST_TURNS = 50;
 
 const query = () => `${feed.shownRun() ? `run=${encodeURIComponent(feed.shownRun())}&` : ""}${wanted.by}=${encodeURIComponent(wanted.id)}${showsTexts() ? "&texts=1" : ""}`;
 
@@ -33,34 +40,32 @@ const refresh = async () => {
   again();
 };
 
-const scan = () => {
-  const source = new EventSource(`/api/dialogue/scan?${query()}`);
-  scanning = { source, share: 0, records: 0, found: 0 };
-  const stop = () => {
-    source.close();
-    scanning = null;
-  };
-  source.addEventListener("progress", (event) => {
-    Object.assign(scanning ?? {}, JSON.parse(event.data));
-    again();
-  });
-  source.addEventListener("dialogue", (event) => {
-    found = JSON.parse(event.data);
-    stop();
-    say(`${found.steps.length} steps found`);
-    again();
-  });
-  source.addEventListener("failed", (event) => {
-    wrong = JSON.parse(event.data).error;
-    stop();
-    again();
-  });
-  source.onerror = () => {
-    if (scanning) wrong = "the search was cut off";
-    stop();
-    again();
-  };
+const stop = () => {
+  scanning?.going.abort();
+  scanning = null;
+};
+const scan = async () => {
+  const mine = { going: new AbortController(), share: 0, records: 0, found: 0 };
+  [scanning, wrong] = [mine, null];
   again();
+  try {
+    for await (const [name, document] of events(`/api/dialogue/scan?${query()}`, mine.going.signal)) {
+      if (scanning !== mine) return;
+      if (name === "progress") Object.assign(mine, document);
+      else if (name === "failed") throw new Error(document.error);
+      else {
+        found = document;
+        scanning = null;
+        say(`${found.steps.length} steps found`);
+      }
+      again();
+    }
+    if (scanning === mine) throw new Error("the search was cut off");
+  } catch (error) {
+    if (scanning !== mine) return;
+    [wrong, scanning] = [error.message, null];
+    again();
+  }
 };
 
 export const chips = (chain, hue, gone = []) => {
@@ -95,7 +100,7 @@ const KINDS = {
   "dead letter": () => ["Put aside as a dead letter", "bad"],
 };
 
-const stepItem = (step) => {
+const stepItem = (step, index, steps) => {
   const [title, hue] = (KINDS[step.kind] ?? (() => [step.kind, "tuned"]))(step);
   const kept = new Set(step.chain.map((code) => code.code));
   const gone = step.kind === "scene" && step.healing ? step.healing.before.map((code) => code.code).filter((code) => !kept.has(code)) : [];
@@ -103,7 +108,8 @@ const stepItem = (step) => {
     h("p", { class: "what" }, h("strong", null, title), step.final && h("span", { class: "tag" }, "final"), step.register && h("span", { class: "quiet" }, `in ${step.register}`), where(step)),
     step.kind === "decision" && h("p", { class: "note" }, step.reason ?? "", h("span", { class: "mono" }, ` ${step.rule ?? ""}`), `; risk ${number(step.risk)}`),
     step.kind === "dead letter" && h("p", { class: "note" }, step.reason ?? step.rule ?? ""),
-    !step.attempt && talk(step),
+    // What was said stands once, with whatever brought it.
+    !step.attempt && !steps.slice(0, index).some((one) => !one.attempt && (one.context.length || one.draft !== null)) && talk(step),
     step.chain.length > 0 && chips(step.chain, hue, gone),
     step.kind === "scene" && healed(step),
     step.cue && h("p", { class: "note" }, "Cue: ", step.cue),
@@ -118,23 +124,40 @@ const turns = (steps) => {
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(step);
   }
-  return [...groups].map(([scene, some]) => {
+  const last = [...groups].slice(all ? 0 : -MOST_TURNS);
+  const before = groups.size - last.length;
+  const earlier = before > 0 && h("p", { class: "note", "data-key": "earlier" }, h("button", { type: "button", class: "do second", "data-do": "all" }, `Show ${before} earlier ${before === 1 ? "turn" : "turns"}`));
+  return [earlier, ...last.map(([scene, some]) => {
     const final = some.find((one) => one.final);
     return h("section", { class: "panel turn", "data-key": `turn-${scene}`, "aria-label": `Scene ${scene}` },
       h("header", null, h("h2", null, known(some[0].turn) ? `Turn ${some[0].turn} ` : "", h("span", { class: "quiet" }, h("bdi", null, scene))), final ? h("strong", null, h("span", { class: "key", style: { "--key": `var(--${HUES[final.verdict]})` } }), ` ${capital(final.verdict)}`) : h("span", { class: "quiet" }, found.whole ? "not final yet" : "no verdict among the latest records")),
       h("ol", { class: "steps" }, some.map(stepItem)));
-  });
+  })].filter(Boolean);
 };
 
-const form = () => h("form", { class: "form", "data-do": "find", role: "search", "data-key": "form" },
+const mayName = () => signedIn() || feed.get("about")?.veiled === false;
+const form = () => !mayName() ? h("p", { class: "note section-note", "data-key": "how-named" }, `${canSignIn() ? "Sign in" : "Start the dashboard with SCENESTREAM_DASHBOARD__TOKEN and sign in"} to follow a dialogue or a user by id. Until then ids are masked, and the latest dialogues can be followed by their masks.`) : h("form", { class: "form", "data-do": "find", role: "search", "data-key": "form" },
   h("label", { class: "field" }, "Dialogue or user", h("input", { id: "find-dialogue", name: "id", required: true, autocomplete: "off", spellcheck: "false", "data-keep": "find" })),
   h("label", { class: "field" }, "Which of these", h("select", { name: "by", "data-keep": "by" }, h("option", { value: "dialogue" }, "a dialogue's id"), h("option", { value: "user" }, "a user's id"))),
   h("button", { type: "submit", class: "do" }, "Follow"));
 
+const withNames = async (listed) => {
+  naming = listed;
+  try {
+    named = (await ask(`/api/latest?texts=1${feed.shownRun() ? `&run=${encodeURIComponent(feed.shownRun())}` : ""}`)).dialogues;
+  } catch (error) {
+    named = null;
+    say(error.message);
+  }
+  again();
+};
 const latest = () => {
-  const some = feed.get("latest")?.dialogues ?? [];
+  const listed = feed.get("latest")?.dialogues ?? [];
+  if (!showsTexts()) [named, naming] = [null, null];
+  else if (naming !== listed) withNames(listed);
+  const some = named ?? listed;
   return h("section", { "data-key": "latest", "aria-labelledby": "latest-title" }, h("h2", { id: "latest-title" }, "Latest dialogues"),
-    some.length ? h("div", { class: "scroll" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Dialogue"), h("th", { scope: "col" }, "Records"), h("th", { scope: "col" }, "Last heard of"))),
+    some.length ? h("div", { class: "scroll" }, h("table", { class: "narrow" }, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Dialogue"), h("th", { scope: "col" }, "Records"), h("th", { scope: "col" }, "Last heard of"))),
       h("tbody", null, some.map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row", class: "left wrap" }, h("a", { href: `#/dialogue/dialogue/${encodeURIComponent(one.id)}` }, one.id)), h("td", null, count(one.records)), h("td", null, one.at ? `${span(Math.max(0, Math.round(feed.now() - one.at)))} ago` : DASH))))))
       : h("p", { class: "empty" }, "None was seen yet."));
 };
@@ -142,9 +165,10 @@ const latest = () => {
 export const draw = ([by, id]) => {
   const next = id ? { by: by === "user" ? "user" : "dialogue", id } : null;
   if (next?.id !== wanted?.id || next?.by !== wanted?.by) {
-    scanning?.source.close();
-    [wanted, found, wrong, scanning] = [next, null, null, null];
+    stop();
+    [wanted, found, wrong, all] = [next, null, null, false];
   }
+  if (as !== signedIn()) [as, wrong] = [signedIn(), null];
   const records = feed.get("pulse")?.records;
   if (wanted && (beat !== records || !found || texts !== showsTexts()) && !asking && !wrong) {
     beat = records;
@@ -157,8 +181,10 @@ export const draw = ([by, id]) => {
   if (scanning) parts.push(h("div", { class: "panel job", "data-key": "scan" }, h("p", null, `Looking through the topics: ${count(scanning.records)} records read, ${count(scanning.found)} found`), h("progress", { max: 1, value: scanning.share, "aria-label": "How far the search is" }), h("div", null, h("button", { type: "button", class: "do second", "data-do": "stop" }, "Stop"))));
   if (!found) return parts;
   const steps = found.steps;
+  const users = [...new Set(steps.map((step) => step.user_id).filter(known))];
+  const who = wanted.by === "dialogue" && users.length === 1 && [" All of ", h("a", { href: `#/dialogue/user/${encodeURIComponent(users[0])}` }, h("bdi", null, users[0])), ". "];
   const source = feed.get("about")?.source;
-  parts.push(h("p", { class: "note section-note", "data-key": "told" }, steps.length ? `${plural(steps.length, "step")}${found.cut ? `, and ${count(found.cut)} older ones` : ""}. ${found.texts_shown ? "Words are shown as they are." : "Words are masked."} ` : "Nothing of it among the latest records. ",
+  parts.push(h("p", { class: "note section-note", "data-key": "told" }, steps.length ? `${plural(steps.length, "step")}${found.cut ? `, and ${count(found.cut)} older ones` : ""}. ${found.texts_shown ? "Words and ids are shown as they are." : "Words and ids are masked."} ` : "Nothing of it among the latest records. ", who,
     !found.whole && source !== "run" && !scanning ? h("button", { type: "button", class: "do second", "data-do": "scan" }, "Look through the whole topics") : ""));
   if (!steps.length && found.whole) parts.push(h("p", { class: "empty", "data-key": "none" }, `No record of ${wanted.by} ${wanted.id} is there.`));
   return [...parts, ...turns(steps)];
@@ -167,15 +193,15 @@ export const draw = ([by, id]) => {
 export const act = (what, data, on) => {
   if (what === "find") {
     const said = new FormData(on);
+    wrong = null;
     location.hash = `#/dialogue/${said.get("by")}/${encodeURIComponent(said.get("id").trim())}`;
   } else if (what === "scan") scan();
   else if (what === "stop") {
-    scanning?.source.close();
-    scanning = null;
+    stop();
+    again();
+  } else if (what === "all") {
+    all = true;
     again();
   }
 };
-export const leave = () => {
-  scanning?.source.close();
-  scanning = null;
-};
+export const leave = stop;

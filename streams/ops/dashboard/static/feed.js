@@ -2,6 +2,8 @@
 const documents = new Map();
 const listeners = new Set();
 let state = "waiting";
+// Why there is no stream, where the server says so.
+let refusal = null;
 // Seconds that the server's clock is ahead of this machine's.
 let ahead = 0;
 
@@ -17,6 +19,7 @@ export const showRun = (name) => {
 export const get = (name) => (OF_A_RUN.has(name) && documents.has("shown") ? documents.get("shown").runs[shownRun()]?.[name] : documents.get(name));
 export const now = () => Date.now() / 1000 + ahead;
 export const connection = () => state;
+export const refused = () => refusal;
 export const listen = (listener) => listeners.add(listener);
 
 const tell = (name) => listeners.forEach((listener) => listener(name));
@@ -26,26 +29,53 @@ const take = (name, text) => {
   documents.set(name, document);
   tell(name);
 };
-const become = (next) => {
-  if (next === state) return;
-  state = next;
+const become = (next, why = null) => {
+  if (next === state && why === refusal) return;
+  [state, refusal] = [next, why];
   tell(null);
 };
 
 const NAMES = ["about", "clock", "headline", "topology", "lag", "sums", "events", "pulse", "now", "tail", "letters", "replays", "latest", "shown"];
 
-const open = (said) => {
+// An answer that was no stream: a restart behind a proxy, say, or too many pages. It is asked why, and not all at once.
+const again = async (said, tries) => {
+  const wait = Math.min(30, 2 ** Math.min(tries, 5));
+  const { seconds, why } = await whyNot();
+  said("state", `away ${why ?? ""}`.trim());
+  setTimeout(() => open(said, tries + 1), 1000 * Math.max(wait, seconds) * (1 + Math.random() / 2));
+};
+const whyNot = async () => {
+  const gone = new AbortController();
+  try {
+    const response = await fetch("/api/events", { signal: gone.signal });
+    const why = response.status === 503 ? (await response.json()).error : null;
+    return { seconds: Number(response.headers.get("Retry-After")) || 0, why };
+  } catch {
+    return { seconds: 0, why: null };
+  } finally {
+    gone.abort();
+  }
+};
+
+const open = (said, tries = 0) => {
   const source = new EventSource("/api/events");
-  source.onopen = () => said("state", "live");
-  // The browser comes back by itself, except after an answer that was no stream: a restart behind a proxy, say.
+  source.onopen = () => {
+    tries = 0;
+    said("state", "live");
+  };
+  // The browser comes back by itself, except after an answer that was no stream.
   source.onerror = () => {
-    said("state", "away");
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => open(said), 2000);
+    if (source.readyState === EventSource.CLOSED) again(said, tries);
+    else said("state", "away");
   };
   for (const name of NAMES) source.addEventListener(name, (event) => said(name, event.data));
 };
 
-const receive = (name, text) => (name === "state" ? become(text) : take(name, text));
+const receive = (name, text) => {
+  if (name !== "state") take(name, text);
+  else if (text.startsWith("away")) become("away", text.slice(5) || null);
+  else become(text);
+};
 
 export const connect = () => {
   // A browser opens six connections to a server; a stream a tab would leave none for a seventh tab.

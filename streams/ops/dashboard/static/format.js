@@ -33,7 +33,7 @@ export const span = (seconds) => {
   }
   return `${Math.round(seconds / 86400)} days`;
 };
-export const bytes = (value) => (value < 1024 ? `${value} B` : value < 1048576 ? `${(value / 1024).toFixed(1)} kB` : `${(value / 1048576).toFixed(1)} MB`);
+export const bytes = (value) => (value < 1000 ? `${value} B` : value < 1e6 ? `${(value / 1000).toFixed(1)} kB` : `${(value / 1e6).toFixed(1)} MB`);
 export const time = (epoch) => clock.format(new Date(epoch * 1000));
 export const hour = (epoch) => short.format(new Date(epoch * 1000));
 export const date = (epoch) => day.format(new Date(epoch * 1000));

@@ -55,6 +55,18 @@ feed.listen((name) => name === "lag" && extend());
 // A group that keeps up has a few on their way at every look, and rates that say nothing of an end.
 const catchUp = (one) => (one.health === "OK" && (one.age ?? 0) < 10 && (one.catch_up === "never" || one.catch_up > 60) ? h("span", { class: "quiet" }, "keeping up") : span(one.catch_up));
 
+const MEANT = {
+  Verdict: "OK, WARN (falls behind), STOP (nothing is read), STALL (read, and not got on with), REWIND (went back), UNKNOWN",
+  Lag: "Messages that wait to be read",
+  Oldest: "How long the oldest of them has waited: its timestamp to now",
+  In: "Messages that came, a second",
+  Out: "Messages that were read, a second",
+  "Caught up in": "At the present rates; of a group that of its worst partition",
+  "Kept for": "Until Kafka deletes the oldest message that waits; a dash where none waits or none is deleted",
+  "Read by": "The member of the group that has this partition",
+};
+const column = (name, kind) => h("th", { scope: "col", class: kind, title: MEANT[name] }, name);
+
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
   h("th", { scope: "row", class: "left" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
   h("td", null, !group.members && group.lag ? h("span", { class: "tag", "data-tone": "bad" }, "nobody reads") : verdict(group.health)),
@@ -70,7 +82,7 @@ const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selec
 const groupsPart = (document) => {
   const sums = feed.get("sums")?.groups ?? {};
   return h("div", { class: "panel groups scroll", "data-key": "groups", tabindex: "0", role: "region", "aria-label": "Consumer groups" }, h("table", null,
-    h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Group"), ["Verdict", "Lag", "Oldest"].map((name) => h("th", { scope: "col" }, name)), ["In", "Out"].map((name) => h("th", { scope: "col", class: "optional" }, name)), h("th", { scope: "col" }, "Caught up in"), h("th", { scope: "col", class: "optional" }, "Members"), h("th", { scope: "col", class: "optional left" }, "Partitions"), h("th", { scope: "col", class: "optional left" }, `Last ${span(sumsSpan())}`))),
+    h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Group"), ["Verdict", "Lag", "Oldest"].map((name) => column(name)), ["In", "Out"].map((name) => column(name, "optional")), column("Caught up in"), h("th", { scope: "col", class: "optional" }, "Members"), h("th", { scope: "col", class: "optional left" }, "Partitions"), h("th", { scope: "col", class: "optional left" }, `Last ${span(sumsSpan())}`))),
     h("tbody", null, document.groups.map((group) => groupRow(group, sums[group.group])))));
 };
 const sumsSpan = () => {
@@ -115,7 +127,7 @@ const heatPart = (group) => {
   rows.forEach((row, index) => topics.has(row.topic) || topics.set(row.topic, index));
   return h("section", { "data-key": "heat", "aria-labelledby": "heat-title" },
     h("div", { class: "bar" }, h("h2", { id: "heat-title" }, `${plural(rows.length, "partition")} of ${group.group}, over time`),
-      h("div", { class: "scale", "aria-label": "Colours: messages that wait" }, heat.STEPS.map((step, index) => [h("i", { style: { background: `var(--heat-${index})` } }), h("span", null, index === heat.STEPS.length - 1 ? `${count(step)}+` : count(step))]))),
+      h("div", { class: "scale", "aria-label": "Colours: messages that wait" }, heat.STEPS.map((step, index) => h("span", null, h("i", { style: { background: `var(--heat-${index})` } }), index === heat.STEPS.length - 1 ? ` ${count(step)}+` : ` ${count(step)}`)))),
     h("div", { class: "panel heat" },
       rows.length
         ? h("div", { class: "field-of-heat" },
@@ -132,16 +144,17 @@ const partitionRow = (group, one) => {
   const skew = skewOf(one);
   return h("tr", { "data-key": one.key },
     h("th", { scope: "row", class: "left" }, one.topic, " ", h("strong", null, String(one.partition)),
-      isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)}% of all scenes` }, "skewed")),
+      isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)}% of all scenes` }, "skewed"), h("div", { class: "only-narrow wrap" }, because(one, skew))),
     h("td", null, verdict(one.health)),
     h("td", { "data-figure": "lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
-    h("td", null, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
+    h("td", { class: "optional" }, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
     h("td", null, span(one.age)),
     h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, catchUp(one)),
     h("td", { class: "optional" }, span(one.horizon)),
     h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
-    h("td", { class: "left wrap because" }, h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `${key.key} ${Math.round(100 * key.share)}%`).join(", "))));
+    h("td", { class: "left wrap because optional" }, because(one, skew)));
 };
+const because = (one, skew) => [h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `user·${key.key} ${Math.round(100 * key.share)}%`).join(", "))];
 
 const partitionsPart = (group) => {
   const rows = partitionsOf(group).sort(order === "worst" ? worstFirst : byPlace);
@@ -151,7 +164,7 @@ const partitionsPart = (group) => {
       h("div", null, h("button", { type: "button", class: "plain", "data-do": "order" }, order === "worst" ? "In order" : "Worst first"), rows.length > FIRST_ROWS && h("button", { type: "button", class: "plain", "data-do": "all", "aria-expanded": String(all) }, all ? `Only ${FIRST_ROWS}` : `All ${count(rows.length)}`))),
     h("p", { class: "note section-note" }, group.evidence),
     h("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Partition"), ["Verdict", "Lag", "Over time", "Oldest", "In", "Out", "Caught up in"].map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "optional" }, "Kept for"), h("th", { scope: "col", class: "optional left" }, "Read by"), h("th", { scope: "col", class: "left" }, "Because"))),
+      h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Partition"), column("Verdict"), column("Lag"), column("Over time", "optional"), ["Oldest", "In", "Out", "Caught up in"].map((name) => column(name)), column("Kept for", "optional"), column("Read by", "optional left"), column("Because", "optional left"))),
       h("tbody", null, shown.map((one) => partitionRow(group, one))))));
 };
 

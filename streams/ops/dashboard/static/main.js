@@ -24,6 +24,8 @@ const place = document.getElementById("view");
 const dialog = document.getElementById("dialog");
 let shown = null;
 let queued = false;
+// Whoever pressed / wants to write.
+let seeking = false;
 
 const shownViews = () => {
   const source = feed.get("about")?.source ?? "live";
@@ -89,7 +91,7 @@ const drawLive = () => {
   words.textContent = told;
   lamp.dataset.state = state;
   const alarm = away
-    ? "The dashboard itself does not answer. What you see is as it was; the page comes back by itself."
+    ? `${feed.refused() ? `The dashboard says: ${feed.refused()}.` : "The dashboard itself does not answer."} What you see is as it was; the page comes back by itself.`
     : error && shown?.path ? `Kafka does not answer at ${lagDocument?.bootstrap ?? "its address"}. What you see is as of ${lagDocument ? time(lagDocument.at) : "before"}.` : "";
   trouble.hidden = !alarm;
   trouble.dataset.tone = "bad";
@@ -126,7 +128,7 @@ const signInDialog = () => {
   const wrong = h("p", { class: "wrong", role: "alert" });
   const input = h("input", { type: "password", name: "token", required: true, autocomplete: "current-password" });
   const form = h("form", { method: "dialog" },
-    h("p", { class: "note" }, "The token that this dashboard was started with. Signed in, you can send dead letters back, start replays, and show texts."),
+    h("p", { class: "note" }, "The token that this dashboard was started with. Signed in, you can send dead letters back, start replays, and show words and ids."),
     // Password managers keep a token under a name.
     h("input", { type: "text", name: "username", autocomplete: "username", value: "scenestream", hidden: true }),
     h("label", { class: "field" }, "Token", input), wrong,
@@ -167,8 +169,9 @@ const onKey = (event) => {
   if (event.key === "?") keysDialog();
   else if (event.key === "t") turn();
   else if (event.key === "/") {
-    location.hash = "#/dialogue";
-    setTimeout(() => document.querySelector("#find-dialogue")?.focus(), 50);
+    seeking = location.hash !== "#/dialogue";
+    if (seeking) location.hash = "#/dialogue";
+    else place.querySelector("#find-dialogue")?.focus();
   } else if (/^[1-9]$/.test(event.key) && views[event.key - 1]) location.hash = `#/${views[event.key - 1].path}`;
   else return;
   event.preventDefault();
@@ -181,7 +184,7 @@ const drawSession = () => {
   sign.textContent = session.signedIn() ? "Sign out" : "Sign in";
   texts.hidden = !session.signedIn();
   texts.setAttribute("aria-checked", String(session.showsTexts()));
-  texts.textContent = session.showsTexts() ? "Texts shown" : "Texts masked";
+  texts.textContent = session.showsTexts() ? "Words and ids shown" : "Words and ids masked";
   later();
 };
 
@@ -206,7 +209,9 @@ window.addEventListener("hashchange", () => {
   drawRail();
   draw();
   drawLive();
-  main.focus({ preventScroll: true });
+  const field = seeking ? place.querySelector("#find-dialogue") : null;
+  seeking = false;
+  (field ?? main).focus({ preventScroll: true });
   window.scrollTo(0, 0);
   say(where().view.name);
 });

@@ -1,17 +1,23 @@
 // Is it keeping up, and if not, where, why, and when will it have caught up?
 import { h, s } from "./dom.js";
 import * as feed from "./feed.js";
-import { DASH, count, epoch, hour, known, number, percent, plural, rate, span, time } from "./format.js";
+import { DASH, capital, count, epoch, hour, known, number, percent, plural, rate, span, time } from "./format.js";
 import { spark } from "./spark.js";
 import { drawMap, drawTree, stagesNow } from "./topology.js";
 
 export const FINAL = [["ready", "Said as drafted"], ["healed", "Said, healed"], ["withheld", "Silence"], ["reasoning", "Back to reasoning"]];
 export const SHADES = { ready: "ready", healed: "regenerate", withheld: "withheld", reasoning: "reasoning" };
 
-const headlinePart = () => {
+// Keeping up is half of it: what is put aside as dead was read in time, too.
+const [WORTH_A_WORD, FEWEST] = [0.05, 3];
+const failures = (stages, window) => stages.filter((one) => one.failureShare >= WORTH_A_WORD && one.failed >= FEWEST).map((one) =>
+  h("p", { class: "trouble", "data-trouble": one.stage }, `${capital(one.stage)} failed on ${percent(one.failureShare, 0)} of what it read ${window}: ${plural(one.failed, "record")} put aside as `, h("a", { href: "#/dead" }, "dead letters"), "."));
+
+const headlinePart = (troubles = []) => {
   const said = feed.get("headline") ?? { tone: "unknown", title: "Connecting", words: "" };
   const done = said.done_at ? ` That is at about ${hour(said.done_at)}.` : "";
-  return h("div", { class: "headline", "data-tone": said.tone, "data-key": "headline" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h1", { tabindex: "-1" }, said.title), h("p", null, said.words, done), feed.shownRun() && h("p", null, `Run ${feed.shownRun()}. `, h("a", { href: `/runs/${encodeURIComponent(feed.shownRun())}/report.html` }, "Its report"), feed.runs().length > 1 && [" · ", h("a", { href: "#/replays" }, "other runs")]));
+  const tone = troubles.length && said.tone === "good" ? "warning" : said.tone;
+  return h("div", { class: "headline", "data-tone": tone, "data-key": "headline" }, h("span", { class: "mark", "aria-hidden": "true" }), h("h1", { tabindex: "-1" }, said.title), h("p", null, said.words, done), troubles, feed.shownRun() && h("p", null, `Run ${feed.shownRun()}. `, h("a", { href: `/runs/${encodeURIComponent(feed.shownRun())}/report.html` }, "Its report"), feed.runs().length > 1 && [" · ", h("a", { href: "#/replays" }, "other runs")]));
 };
 
 const tile = (name, value, under, picture) => h("div", null, h("dt", null, name), h("dd", null, value), h("dd", { class: "sub" }, under), picture);
@@ -42,6 +48,13 @@ export const split = (pulse) => {
   ];
 };
 
+// What lies before the first record of a window says nothing; a fifth of the window is shown at least.
+export const lived = (pulse) => {
+  const first = pulse.moments.findIndex((one) => one.verdicts.final || one.failed || one.accepted || one.rejected);
+  const most = pulse.moments.length - Math.ceil(pulse.moments.length / 5);
+  return pulse.source === "run" || first < 1 ? pulse.moments : pulse.moments.slice(Math.min(first - 1, most));
+};
+
 export const windowWords = (pulse) => (pulse.source === "run" ? "in this run" : `in the last ${span(pulse.seconds)}`);
 
 const caughtUp = (group) => {
@@ -69,7 +82,8 @@ const tiles = (topology, lag, pulse, now) => {
     shown.push(tile("Silence", percent(pulse.verdicts.silence_share), `${count(pulse.verdicts.withheld)} withheld`));
     const tight = pulse.ledgers.filter((one) => one.users);
     const worst = tight.length ? tight.reduce((a, b) => (a.headroom_worst <= b.headroom_worst ? a : b)) : null;
-    shown.push(tile("Tightest budget", worst ? number(worst.headroom_worst) : DASH, worst ? `${worst.headroom_worst < 0 ? "errors over" : "errors left"}; ${worst.account}, ${worst.task ?? "no task"}` : "no promise on record yet"));
+    const over = worst && worst.headroom_worst < 0;
+    shown.push(tile("Tightest budget", worst ? `${number(Math.abs(worst.headroom_worst))}${over ? " over" : ""}` : DASH, worst ? `${over ? "errors beyond the promise" : "errors left"}; ${worst.account}, ${worst.task ?? "no task"}` : "no promise on record yet"));
   }
   const letters = feed.get("letters");
   if (letters) shown.push(tile("Dead letters", count(letters.letters), letters.letters ? h("a", { href: "#/dead" }, plural(letters.groups.length, "reason")) : "none open"));
@@ -93,10 +107,11 @@ const happened = () => {
 
 const decided = (pulse) => {
   if (!pulse) return null;
+  const moments = lived(pulse);
   return h("section", { "data-key": "decided", "aria-labelledby": "decided-title" },
     h("div", { class: "bar" }, h("h2", { id: "decided-title" }, `What was decided ${windowWords(pulse)}`), h("a", { href: "#/verdicts" }, "More on verdicts")),
-    pulse.verdicts.final ? [split(pulse), momentsPicture(pulse.moments, `Final verdicts over time: ${pulse.verdicts.ready} said, ${pulse.verdicts.withheld} withheld, ${pulse.verdicts.reasoning} back to reasoning`),
-      h("p", { class: "note bar" }, pulse.source === "live" ? [h("span", null, hour(epoch(pulse.since))), h("span", null, hour(epoch(pulse.at)))] : "In the order the log was read.")]
+    pulse.verdicts.final ? [split(pulse), momentsPicture(moments, `Final verdicts over time: ${pulse.verdicts.ready} said, ${pulse.verdicts.withheld} withheld, ${pulse.verdicts.reasoning} back to reasoning`),
+      h("p", { class: "note bar ends" }, pulse.source === "live" ? [h("span", null, hour(epoch(moments[0].at))), h("span", null, hour(epoch(pulse.at)))] : "In the order the log was read.")]
       : h("p", { class: "empty" }, "No scene came to a final verdict yet. ", h("code", null, "scenestream replay LOG --target kafka"), " sends some."));
 };
 
@@ -113,5 +128,5 @@ export const draw = () => {
   const now = feed.get("now") ?? pulse;
   const width = document.getElementById("view").clientWidth;
   const picture = width >= 690 ? drawMap(topology, lag, now, width) : drawTree(topology, lag, now);
-  return [headlinePart(), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
+  return [headlinePart(failures(stagesNow(topology, lag, now), now?.source === "run" ? "in this run" : "in the last minute")), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
 };

@@ -2,7 +2,7 @@
 import { h, say } from "./dom.js";
 import * as feed from "./feed.js";
 import { capital, count, cut, date, epoch, hour, known, percent, plural, span } from "./format.js";
-import { ask, canSignIn, signedIn } from "./session.js";
+import { ask, canSignIn, showsTexts, signedIn } from "./session.js";
 
 const again = () => window.dispatchEvent(new Event("redraw"));
 const TONES = { done: "good", failed: "bad", stopped: "warning" };
@@ -96,7 +96,7 @@ export const act = async (what, data, on) => {
       const compared = `run=${encodeURIComponent(said.get("run"))}&baseline=${encodeURIComponent(said.get("baseline"))}`;
       [comparison, failed] = [null, null];
       try {
-        comparison = await ask(`/api/compare?${compared}`);
+        comparison = await ask(`/api/compare?${compared}${showsTexts() ? "&texts=1" : ""}`);
         say(comparison.same_digest ? "the same in every respect" : `${comparison.changed} scenes changed`);
       } catch (error) {
         failed = error.message;

@@ -35,6 +35,25 @@ export const ask = async (path, { method = "GET", body, signal } = {}) => {
   return said;
 };
 
+// Events of a stream that ends, one after the other; unlike EventSource it hears why there is none, and never comes back.
+export async function* events(path, signal) {
+  const response = await fetch(path, { signal }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Failed(0, "the dashboard does not answer");
+  });
+  if (!response.ok) throw new Failed(response.status, (await response.json().catch(() => ({}))).error ?? `the dashboard answers ${response.status}`);
+  let said = "";
+  for (const reader = response.body.pipeThrough(new TextDecoderStream()).getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const parts = (said + value).split("\n\n");
+    said = parts.pop();
+    for (const part of parts) {
+      const [name, data] = ["event: ", "data: "].map((field) => part.split("\n").find((line) => line.startsWith(field))?.slice(field.length));
+      if (name) yield [name, JSON.parse(data)];
+    }
+  }
+}
+
 const take = (next) => {
   session = next;
   if (!next.signed_in) shows = false;

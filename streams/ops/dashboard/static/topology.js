@@ -173,7 +173,7 @@ export const drawMap = (topology, lag, pulse, width) => {
       s("rect", { class: "stage", x, y, width: w, height: high, rx: 11, "data-tone": toneOf(now.health) }),
       s("circle", { class: "lamp", cx: x + w - 16, cy: y + 18, r: 4.5, "data-tone": toneOf(now.health) }),
       s("text", { class: "name", x: x + 13, y: y + 22 }, capital(now.stage)),
-      s("text", { class: "figure", x: x + 13, y: y + 47 }, big, s("tspan", { class: "small", dx: 6 }, isRun ? "a call" : "oldest")),
+      s("text", { class: "figure", x: x + 13, y: y + 47 }, big, s("tspan", { class: "small", dx: 6 }, isRun ? "a call" : "oldest waiting")),
       s("text", { class: "small", x: x + 13, y: y + 65 }, isRun ? `${count(now.done)} done` : `${rate(now.rate)} · ${count(now.waiting)} waiting`),
       s("text", { class: failing(now) ? "small alarm" : "small", x: x + 13, y: y + 81 }, `${percent(now.failureShare)} failed`)));
   }
@@ -190,7 +190,7 @@ export const drawTree = (topology, lag, pulse) => {
     h("li", { class: "panel", "data-tone": toneOf(now.health), "data-key": now.stage },
       h("div", { class: "top" }, h("h2", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
       h("dl", null,
-        h("div", null, h("dt", null, isRun ? "A call" : "Oldest"), h("dd", null, isRun ? span(now.took) : span(now.age))),
+        h("div", null, h("dt", null, isRun ? "A call" : "Oldest waiting"), h("dd", null, isRun ? span(now.took) : span(now.age))),
         h("div", null, h("dt", null, isRun ? "Done" : "Rate"), h("dd", null, isRun ? count(now.done) : rate(now.rate))),
         h("div", null, h("dt", null, "Failed"), h("dd", null, percent(now.failureShare)))),
       h("ul", null, topology.hops.filter((hop) => hop.stage === now.stage).map((hop) => {

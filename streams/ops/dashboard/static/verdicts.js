@@ -3,7 +3,7 @@ import { draw as drawChart, chart } from "./charts.js";
 import { h, s } from "./dom.js";
 import * as feed from "./feed.js";
 import { DASH, capital, count, epoch, known, number, percent, plural, span, time } from "./format.js";
-import { FINAL, SHADES, split, windowWords } from "./overview.js";
+import { FINAL, SHADES, lived, split, windowWords } from "./overview.js";
 
 const numbers = (label, head, rows) => h("details", { class: "numbers", "data-key": `numbers-${label}` }, h("summary", null, "The numbers", h("span", { class: "hidden" }, `: ${label}`)),
   h("div", { class: "scroll" }, h("table", null, h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", null, rows.map((row) => h("tr", null, row.map((cell, index) => h(index ? "td" : "th", index ? null : { scope: "row" }, cell))))))));
@@ -22,7 +22,7 @@ const grouped = (moments, most = 90) => {
 };
 
 const overTime = (pulse) => {
-  const groups = grouped(pulse.moments);
+  const groups = grouped(lived(pulse));
   const isRun = pulse.source === "run";
   const when = (one, index) => (isRun ? index + 1 : time(epoch(one.at)));
   return h("section", { "data-key": "time", "aria-labelledby": "time-title" }, h("h2", { id: "time-title" }, isRun ? "In the order of the log" : "Over time"),
@@ -81,7 +81,7 @@ const ledgers = (pulse) => {
           h("th", { scope: "row", class: "left" }, one.other ? "all other tasks" : one.task ?? h("span", { class: "quiet" }, "no task")), h("td", { class: "left" }, one.account), h("td", null, count(one.users)), h("td", { class: one.at_limit ? "bigger" : null }, count(one.at_limit)), ...[one.headroom_worst, one.headroom_p10, one.headroom_median].map((value) => h("td", null, number(value))),
           h("td", null, h("div", { class: "meter", role: "img", "aria-label": `worst ${number(one.headroom_worst)}, median ${number(one.headroom_median)} errors left`, "data-tone": one.at_limit ? "warning" : "good" },
             h("span", { style: { width: `${Math.max(0, (100 * one.headroom_median) / most)}%`, opacity: ".3" } }), h("span", { style: { width: `${Math.max(0, (100 * one.headroom_worst) / most)}%` } }))),
-          h("td", { class: "left mono" }, one.worst_user)))))),
+          h("td", { class: "left mono" }, `user·${one.worst_user}`)))))),
       h("p", { class: "note" }, "Headroom in errors: what the promise allows, less the errors known, less what unlabelled scenes may still cost. A user at the limit hears less until labels come. Users are masked."),
     ] : h("p", { class: "empty" }, "No user's account was seen yet."));
 };
@@ -111,7 +111,7 @@ export const draw = () => {
 export const drawn = (place) => {
   const pulse = feed.get("pulse");
   if (!pulse) return;
-  const groups = grouped(pulse.moments);
+  const groups = grouped(lived(pulse));
   const isRun = pulse.source === "run";
   const xaxis = isRun ? { title: { text: "stretches of the log, in order", font: { size: 11 } } } : { type: "date", tickformat: "%H:%M", hoverformat: "%H:%M:%S" };
   // Plotly shows moments of a date axis as they are written: here in local time.
@@ -120,7 +120,7 @@ export const drawn = (place) => {
   drawChart(place.querySelector("[data-chart=silence]"), [{ type: "scatter", mode: "lines+markers", marker: { size: 3 }, x: local, y: groups.map((one) => (one.final ? one.withheld / one.final : null)), line: { color: "--withheld-line", width: 2, shape: "linear" }, hovertemplate: "%{y:.0%} silent<extra></extra>" }], { hovermode: "x", xaxis, yaxis: { tickformat: ".0%", range: [0, 1] } });
   const target = pulse.metastability.target;
   drawChart(place.querySelector("[data-chart=errors]"), [
-    { type: "scatter", mode: "lines+text", x: [local[0], local.at(-1)], y: [target, target], text: ["", "target"], textposition: "top left", textfont: { size: 11, color: "--ink-2" }, line: { color: "--ink-2", width: 1.5, dash: "4px,3px" }, hoverinfo: "skip" },
+    { type: "scatter", mode: "lines+text", x: [local[0], local.at(-1)], y: [target, target], text: ["target", ""], textposition: "top right", textfont: { size: 11, color: "--ink-2" }, line: { color: "--ink-2", width: 1.5, dash: "4px,3px" }, hoverinfo: "skip" },
     { type: "scatter", mode: "lines+markers", marker: { size: 4 }, x: local, y: groups.map((one) => (one.final ? one.error : null)), line: { color: "--bad", width: 2 }, hovertemplate: "%{y:.1%} rejected<extra></extra>" },
   ], { hovermode: "x", xaxis: { ...xaxis, range: [local[0], local.at(-1)] }, yaxis: { tickformat: ".0%", range: [0, Math.max(2 * target, 0.05, ...groups.map((one) => one.error ?? 0)) * 1.1] } });
 };
