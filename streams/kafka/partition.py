@@ -145,6 +145,7 @@ class PartitionRunner:
         self.next_offsets = {**self.committed_offsets}
         if clean:
             await self.outbox.flush()
+            await self._suspects.trials.withdraw(self.number)
         return clean
 
     async def stop(self) -> None:
@@ -170,12 +171,16 @@ class PartitionRunner:
     async def _prepare_ahead(self, place: Place) -> None:
         handler, was_taken = self.group.handler_of(place.topic), self._was_taken[place]
         while True:
-            batch = await self._prepare(handler, await self._take(place))
-            while place in self._ready:
-                was_taken.clear()
-                await was_taken.wait()
-            self._ready[place] = batch
-            self._is_ready.set()
+            records = await self._take(place)
+            async with self._suspects.trying(handler.stage, records) as committed:
+                batch = await self._prepare(handler, records)
+                while place in self._ready:
+                    was_taken.clear()
+                    await was_taken.wait()
+                self._ready[place] = batch
+                self._is_ready.set()
+                if committed is not None:
+                    await committed.wait()
 
     async def _prepare(self, handler: Handler[Any], records: Sequence[Received]) -> Batch[Any]:
         suspect = self._suspects.of(records[0])
@@ -190,7 +195,8 @@ class PartitionRunner:
             self._arrived[place].clear()
             await self._arrived[place].wait()
         was_full = self.is_full(place)
-        count = self._suspects.before_next(place, waiting, min(len(waiting), self._limits.max_records))
+        most = self._suspects.trials.most(place, waiting[0], min(len(waiting), self._limits.max_records))
+        count = self._suspects.before_next(place, waiting, most)
         records = [waiting.popleft() for _ in range(count)]
         if was_full:
             self._on_room()
@@ -229,6 +235,7 @@ class PartitionRunner:
         outputs = [self._outputs(batch) for batch in batches]
         rows = self._changed_rows()
         passed, self._passed = self._passed, []
+        passed += self._suspects.trials.ending(offsets)
         began = time.monotonic()
         try:
             await self.outbox.send([*chain.from_iterable(outputs), *passed], rows, offsets)
@@ -241,6 +248,7 @@ class PartitionRunner:
             raise first from error
         seconds = time.monotonic() - began
         self.committed_offsets.update(offsets)
+        self._suspects.trials.ended(offsets)
         outputs[0] += rows
         for batch, sent in zip(batches, outputs, strict=True):
             records = batch.all_records
