@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
+from streams.kafka.refusals import refusal
 from streams.settings import KafkaSettings
 
 
@@ -68,6 +69,12 @@ def _told(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+async def kept_out(kafka: KafkaSettings) -> BrokerAway | None:
+    """Return what is raised where Kafka is there and does not let us in; None where it may be away."""
+    why = await refusal(client_options(kafka))
+    return None if why is None else BrokerAway(why)
+
+
 @asynccontextmanager
 async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Started]:
     """Start a client and stop it in the end; raises BrokerAway where the broker does not let it in."""
@@ -76,7 +83,7 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
         try:
             await client.start()
         except (KafkaError, OSError) as error:
-            raise away(kafka, error) from error
+            raise await kept_out(kafka) or away(kafka, error) from error
         yield client
     finally:
         await stop()
