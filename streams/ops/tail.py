@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas import topics
 from streams.kafka.records import Place
+from streams.ops.clock import WallClock
 from streams.ops.follow.dialogue import Dialogue
 from streams.ops.follow.recent import Recent, follow
 from streams.ops.pulse.fold import Bounds, PulseFold
@@ -47,11 +48,10 @@ class Tail:
         self._ops = ops
         self._salt = salt
         self._clock = clock
+        self._wall = WallClock(clock(), time.monotonic())
         self._names = {kafka.topic(name): name for name in FOLLOWED}
         self._complaints = Complaints()
-        window_seconds = ops.pulse_minutes * 60
-        self._fold = PulseFold(gate, Bounds(window_seconds=window_seconds, buckets=_BUCKETS), clock())
-        self._recent = Recent(ops.recent_megabytes * 2**20)
+        self._fold, self._recent = self._empty()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tail", daemon=True)
@@ -121,6 +121,9 @@ class Tail:
         try:
             while not self._ending.is_set():
                 now = time.monotonic()
+                if self._wall.was_set(self._clock(), now):
+                    self._begin_again(consumer)
+                    refreshed = -_REFRESH_SECONDS
                 if now - refreshed >= _REFRESH_SECONDS or (self._error is not None and now - checked >= _CHECK_SECONDS):
                     checked = time.monotonic()
                     refreshed = checked if self._refresh(consumer) else refreshed
@@ -132,6 +135,19 @@ class Tail:
             self._fail(f"the dashboard stopped reading: {error!r}; start it again")
         finally:
             consumer.close()
+
+    def _empty(self) -> tuple[PulseFold, Recent]:
+        bounds = Bounds(window_seconds=self._ops.pulse_minutes * 60, buckets=_BUCKETS)
+        return PulseFold(self._gate, bounds, self._clock()), Recent(self._ops.recent_megabytes * 2**20)
+
+    def _begin_again(self, consumer: Consumer) -> None:
+        """Read the window anew: the clock was set, and what is within it now is not what was counted."""
+        _log.warning("clock_was_set")
+        consumer.unassign()
+        with self._lock:
+            self._fold, self._recent = self._empty()
+            self._ends, self._positions, self._refused = {}, {}, {}
+            self._records = 0
 
     def _refresh(self, consumer: Consumer) -> bool:
         """Follow partitions that are new; return whether Kafka answered."""

@@ -54,6 +54,7 @@ class History:
         return Snapshot(
             cluster=found.cluster,
             at=found.at,
+            clock_seconds=found.ends_at,
             took_seconds=found.took_seconds,
             groups=groups,
             topics=topics(found.ends),

@@ -101,10 +101,14 @@ class TopicEnds(Seen):
 
 
 class Snapshot(Seen):
-    """One look at the cluster; after a failed look the last one stands, with its `error` and its own `at`."""
+    """One look at the cluster; after a failed look the last one stands, with its `error` and its own `at`.
+
+    `clock_seconds` is when by a clock that nobody sets: what looks are ordered by, and how long ago this one was.
+    """
 
     cluster: str
     at: datetime
+    clock_seconds: float
     took_seconds: float
     groups: tuple[GroupLag, ...]
     topics: tuple[TopicEnds, ...]
