@@ -16,8 +16,10 @@ from streams.kafka.transactions import PlainOutbox, Sending
 def test_a_batch_does_not_wait_for_the_commits_before_it_and_raises_what_they_raised() -> None:
     async def run() -> None:
         commits: list[asyncio.Future[None]] = []
+        asked: list[int] = []
 
         async def commit(offsets: Mapping[Place, int]) -> None:
+            asked.extend(offsets.values())
             commits.append(asyncio.get_running_loop().create_future())
             await commits[-1]
 
@@ -26,6 +28,7 @@ def test_a_batch_does_not_wait_for_the_commits_before_it_and_raises_what_they_ra
         for offset in (1, 2, 3):
             await outbox.send([], [], {Place("scenes", 0): offset})
             await asyncio.sleep(0)
+        assert asked == [1, 2, 3]
         flushing = asyncio.create_task(outbox.flush())
         for one in commits:
             await asyncio.sleep(0)
