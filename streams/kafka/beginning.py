@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.kafka.meter import Meter
 from streams.kafka.partition import PartitionRunner
@@ -96,6 +97,13 @@ class Beginning:
         for place, kept in self._kept_for(runner).items():
             kept.drop(place.partition)
 
+    async def take_back(self, runner: PartitionRunner) -> None:
+        """Take back what a runner that failed noted ahead, as far as Kafka hears of it: nobody died of it."""
+        try:
+            await self._suspects.trials.withdraw(runner.number)
+        except (KafkaError, OSError) as error:
+            _log.warning("kafka_away", what="notes", error=repr(error))
+
     def let_go(self, work: Iterable[Coroutine[None, None, None]]) -> Sequence[asyncio.Task[None]]:
         """Have outboxes close in the background; one that cannot is fenced by the next owner of its name."""
         tasks = [asyncio.create_task(one) for one in work]
@@ -123,6 +131,7 @@ class Beginning:
 
         async def attempt() -> None:
             nonlocal rows
+            await _all(self._suspects.trials.withdraw(runner.number) for runner in waiting)
             wanted = {place: kept for places in waiting.values() for place, kept in places.items()}
             for place, kept in wanted.items():
                 kept.drop(place.partition)

@@ -53,7 +53,6 @@ class Groups:
         self.draining = False
         # When the consumer last came by for records.
         self.polled_at_seconds = time.monotonic()
-        self.fail = fail
         self._groups = groups
         self._sending = sending
         self._limits = limits
@@ -61,6 +60,7 @@ class Groups:
         self._suspects = suspects
         self._meter = meter
         self._last_words = LastWords(sending, suspects, fail)
+        self.fail = self._last_words.end
         self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter, reached)
         self._runners: dict[Place, PartitionRunner] = {}
         self._resting = Resting(self._beginning)

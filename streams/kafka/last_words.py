@@ -1,13 +1,14 @@
-"""What a worker notes before it ends: the batches that it failed on."""
+"""What a worker notes before it ends: the batches that it failed on, and that nothing else ended it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.kafka.records import Outgoing
 from streams.kafka.suspects import BatchError, Suspects
 from streams.kafka.transactions import Sending, send_once
 
@@ -33,12 +34,27 @@ class LastWords:
     def say(self, error: BatchError) -> None:
         """Note this batch too; several partitions may have asked the models that hang."""
         self._to_note.append(error)
-        self._noting = self._noting or asyncio.create_task(self._note_and_fail(), name="note-suspects")
+        self._begin(error.cause)
 
-    async def _note_and_fail(self) -> None:
+    def end(self, error: BaseException) -> None:
+        """End the process for what is no record's fault; what was noted ahead is taken back, for nobody died of it."""
+        if self.begun:
+            return
+        withdrawn = self._suspects.trials.withdrawn()
+        if withdrawn:
+            self._begin(error, withdrawn)
+        else:
+            self._fail(error)
+
+    def _begin(self, error: BaseException, withdrawn: Sequence[Outgoing] = ()) -> None:
+        self._noting = self._noting or asyncio.create_task(self._note_and_fail(error, withdrawn), name="note-suspects")
+
+    async def _note_and_fail(self, reason: BaseException, withdrawn: Sequence[Outgoing]) -> None:
         noted = 0
         try:
             async with asyncio.timeout(_NOTED_WITHIN_SECONDS):
+                if withdrawn:
+                    await send_once(self._sending, withdrawn)
                 while noted < len(self._to_note):
                     error = self._to_note[noted]
                     notes = self._suspects.note(error)
@@ -59,4 +75,4 @@ class LastWords:
         except (KafkaError, OSError) as error:
             _log.error("suspects_not_noted", error=repr(error), batches=len(self._to_note) - noted)
         finally:
-            self._fail(self._to_note[0].cause)
+            self._fail(reason)

@@ -10,12 +10,16 @@ from streams.kafka.transactions import Sending, send_once
 
 
 class Notes:
-    """Writes notes; those of one turn of the loop, as of all partitions that begin, go together."""
+    """Writes notes, one after the other, for what takes one back must not come before it.
+
+    Those of one turn of the loop, as of all partitions that begin, go together.
+    """
 
     def __init__(self, sending: Sending) -> None:
         self._sending = sending
         self._gathered: list[Outgoing] = []
         self._next: asyncio.Task[None] | None = None
+        self._sends = asyncio.Lock()
 
     async def write(self, notes: Sequence[Outgoing]) -> None:
         """Return when Kafka has them; raises what it says where it will not."""
@@ -27,5 +31,6 @@ class Notes:
 
     async def _send(self) -> None:
         await asyncio.sleep(0)
-        notes, self._gathered, self._next = self._gathered, [], None
-        await send_once(self._sending, notes)
+        async with self._sends:
+            notes, self._gathered, self._next = self._gathered, [], None
+            await send_once(self._sending, notes)

@@ -39,6 +39,7 @@ class Resting:
         else:
             self._beginning.drop(runner)
             self._beginning.let_go([runner.outbox.stop()])
+            await self._beginning.take_back(runner)
 
     def wake(self, names: Iterable[Name], generation: int) -> dict[Name, PartitionRunner]:
         """Return those of the names that may go on; all others are let go, with their rows."""

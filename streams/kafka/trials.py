@@ -5,6 +5,8 @@ first batches go, before models are asked about them, and the transaction that c
 batches are not noted and cost nothing: who dies of one of these has a successor, who dies of the same in its first
 batch. A note that is found at a beginning was left by a process that did not survive it. What it spans is tried record
 by record, with nothing else in this process at the same time, each noted as a suspect before.
+
+Only a death may count: whoever lives takes its notes back before it begins anew, gives up, or ends for another reason.
 """
 
 from __future__ import annotations
@@ -81,14 +83,17 @@ class Trials:
         self._attempts: dict[Place, _Attempt] = {}
         # What we have committed something of, so that it is noted no more.
         self._proven: set[Place] = set()
+        # By partition number: what takes back what we noted and did not commit, and survived.
+        self._owed: dict[int, list[Outgoing]] = {}
 
     def drop(self, number: int) -> None:
-        """Forget a partition number: it begins anew, or is somebody else's."""
-        kept: dict[Place, int] | dict[Place, _Attempt]
-        for kept in (self._left, self._begun, self._attempts):
-            # A copy, for others are restored meanwhile, in a thread.
-            for place in [place for place in [*kept] if place.partition == number]:
-                del kept[place]
+        """Forget a partition number: it begins anew, or is somebody else's. What we noted of it is owed back."""
+        owed = self.withdrawn(number)
+        if owed:
+            self._owed[number] = owed
+        # A copy, for others are restored meanwhile, in a thread.
+        for place in [place for place in [*self._left] if place.partition == number]:
+            del self._left[place]
         self._proven = {place for place in self._proven if place.partition != number}
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
@@ -156,16 +161,19 @@ class Trials:
                     del kept[place]
 
     async def withdraw(self, number: int) -> None:
-        """Take back what is noted ahead of a partition number that is given up in good order; soon, or TimeoutError."""
+        """Take back what we noted ahead of a partition number, for we live; soon, or TimeoutError and it is owed."""
         notes = self.withdrawn(number)
         if notes and self._write is not None:
+            self._owed[number] = notes
             async with asyncio.timeout(_WITHDRAWN_WITHIN_SECONDS):
                 await self._write(notes)
+            self._owed.pop(number, None)
 
     def withdrawn(self, number: int | None = None) -> list[Outgoing]:
         """Forget what is noted ahead, of a partition number or of all, and return what takes it back."""
-        numbers = {place.partition for place in (*self._begun, *self._attempts)} if number is None else {number}
-        notes = []
+        noted = {place.partition for place in (*self._begun, *self._attempts)} | self._owed.keys()
+        numbers = noted if number is None else {number}
+        notes = [note for one in numbers for note in self._owed.pop(one, ())]
         for place in [place for place in self._begun if place.partition in numbers]:
             del self._begun[place]
             notes.append(Outgoing(self._topic, _key_of(place), None, (), place.partition))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_partition_runner import Record, turns
 
-from streams.kafka import beginning, groups
+from streams.kafka import beginning, groups, last_words
 from streams.kafka.groups import Groups
 from streams.kafka.line import Limits
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received, Restored
@@ -32,6 +32,13 @@ class Log:
     rows: dict[int, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     owner: dict[str, object] = field(default_factory=dict)
     restored: list[int] = field(default_factory=list)
+    notes: dict[bytes, Outgoing] = field(default_factory=dict)
+
+    async def write(self, notes: Iterable[Outgoing]) -> None:
+        self.notes |= {note.key or b"": note for note in notes}
+
+    def standing(self) -> list[bytes]:
+        return [key for key, note in self.notes.items() if note.value is not None]
 
 
 class Outbox:
@@ -48,11 +55,12 @@ class Outbox:
         self.log.owner[self._name] = self
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
-        del outputs, offsets
+        del offsets
         await asyncio.sleep(0)
         assert self.log.owner[self._name] is self, "fenced"
         if Outbox.fails:
             raise OSError("away")
+        await self.log.write(one for one in outputs if one.topic == "suspects")
         for row in rows:
             assert row.partition is not None
             self.log.rows[row.partition].append(row.value or b"")
@@ -112,15 +120,21 @@ async def until(reached: Callable[[], bool]) -> None:
 class Member:
     """A worker's groups, with rows of its own."""
 
-    def __init__(self, restore_seconds: float = 60.0, reached: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        restore_seconds: float = 60.0,
+        reached: Callable[[], bool] = lambda: True,
+        fail: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self.rows = Counted()
+        self.handler = Count(self.rows)
         self.failures: list[BaseException] = []
         self.groups = Groups(
-            (Group("rows", (Count(self.rows),), self.rows),),
+            (Group("rows", (self.handler,), self.rows),),
             Sending({}, "g", 1000, 5, 2**20),
             Limits(4, 8, restore_seconds),
-            Suspects("suspects", "one"),
-            self.failures.append,
+            Suspects("suspects", "one", write=Outbox.log.write),
+            fail or self.failures.append,
             transactional=True,
             reached=reached,
         )
@@ -164,6 +178,10 @@ async def _restore(
             Outbox.log.restored.append(place.partition)
             values = [Record("rows", n, value) for n, value in enumerate(Outbox.log.rows[place.partition])]
             kept.restore(place.partition, cast("list[Received]", values))
+        else:
+            noted = [one for one in Outbox.log.notes.values() if one.partition == place.partition]
+            notes = [Record("suspects", n, cast("bytes", one.value), one.key or b"") for n, one in enumerate(noted)]
+            kept.restore(place.partition, cast("list[Received]", notes))
         done(place)
 
 
@@ -228,6 +246,63 @@ def test_after_a_commit_that_failed_behind_a_batch_everything_is_read_again(log:
         await until(lambda: one.groups.restored)
         assert sorted(log.restored) == [0, 0, 1, 1]
         assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_nothing_is_put_aside_because_kafka_was_away_while_it_was_tried(log: Log) -> None:
+    """What was noted ahead counts deaths, and a process that begins anew has not died."""
+
+    async def run() -> None:
+        one = Member()
+        await one.own([0, 1], 5)
+        Outbox.fails = True
+        for _ in range(4):
+            await one.work(0, b"a")
+            await until(lambda: one.groups.restored)
+        Outbox.fails = False
+        await one.work(0, b"a")
+        assert log.rows[0] == [b"a"]
+        assert one.failures == []
+        assert log.standing() == []
+
+    asyncio.run(run())
+
+
+def test_who_gives_a_batch_up_in_which_nobody_died_takes_its_note_back(log: Log) -> None:
+    async def run() -> None:
+        one = Member()
+        await one.own([0], 5)
+        Outbox.fails = True
+        one.groups.put(Place("scenes", 0), cast("list[Received]", [Record("scenes", 0, b"lost")]))
+        await until(lambda: bool(one.rows.kept[0]))
+        assert log.standing() == [b"scenes:0"]
+        await one.groups.revoke()
+        assert log.standing() == []
+
+    asyncio.run(run())
+
+
+def test_who_ends_for_another_reason_takes_its_notes_back_first(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or its successor tries one by one what would have failed together, and puts it aside."""
+    standing: list[list[bytes]] = []
+
+    async def send_once(sending: Sending, notes: Iterable[Outgoing]) -> None:
+        del sending
+        await log.write(notes)
+
+    async def run() -> None:
+        monkeypatch.setattr(last_words, "send_once", send_once)
+        one = Member(fail=lambda _: standing.append(log.standing()))
+
+        async def broken(records: Sequence[Received]) -> Sequence[bytes]:
+            raise HandlerError(f"not the fault of {len(records)} records")
+
+        monkeypatch.setattr(one.handler, "prepare", broken)
+        await one.own([0], 5)
+        await one.work(0, b"a")
+        await until(lambda: bool(standing))
+        assert standing == [[]]
 
     asyncio.run(run())
 
