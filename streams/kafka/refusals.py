@@ -23,19 +23,23 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 
 
 async def refusal(options: Mapping[str, object]) -> str | None:
-    """Return why a client with these options is not let in, and what to do; None where it is, or nobody answers."""
+    """Return why a client with these options is not let in, and what to do; None where it is, or nobody answers.
+
+    One server that lets it in is enough, whatever the others say: they may still be coming up.
+    """
     connecting = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    refused = None
     for host, port, _ in collect_hosts(options["bootstrap_servers"]):
         try:
             connection = await create_conn(host, port, request_timeout_ms=_WITHIN_MS, **connecting)
         except (KafkaError, OSError) as error:
             why = _why(error, options)
             if why is not None:
-                return f"Kafka at {host}:{port} does not let us in: {why}"
+                refused = refused or f"Kafka at {host}:{port} does not let us in: {why}"
         else:
             connection.close()
             return None
-    return None
+    return refused
 
 
 def _why(error: Exception, options: Mapping[str, object]) -> str | None:

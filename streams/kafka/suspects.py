@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from schemas.dead import DeadReason
 from schemas.suspect import Suspect
 from streams.kafka.records import Outgoing, Place, Received
-from streams.kafka.trials import Trials, Write
+from streams.kafka.trials import Rehearse, Trials, Write
 
 _log = structlog.get_logger(__name__)
 # What failed so often is not tried again. The first time it failed in company: only the others are proof.
@@ -83,9 +83,10 @@ class Suspects:
         worker: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         write: Write | None = None,
+        rehearse: Rehearse | None = None,
     ) -> None:
         self.topic = topic
-        self.trials = Trials(topic, worker, write, now)
+        self.trials = Trials(topic, worker, write, now, rehearse)
         self._worker = worker
         self._now = now
         self._noted: dict[Place, dict[int, Suspect]] = {}

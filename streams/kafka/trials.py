@@ -4,7 +4,8 @@ A segfault or the lack of memory leaves no last words. So whoever begins a parti
 first batches go, before models are asked about them, and the transaction that commits them clears the note. Later
 batches are not noted and cost nothing: who dies of one of these has a successor, who dies of the same in its first
 batch. A note that is found at a beginning was left by a process that did not survive it. What it spans is tried record
-by record, with nothing else in this process at the same time, each noted as a suspect before.
+by record, with nothing else in this process at the same time, each noted as a suspect before. And before the first of
+these something harmless is tried, without a note: whoever dies of that would die of any record.
 
 Only a death may count: whoever lives takes its notes back before it begins anew, gives up, or ends for another reason.
 """
@@ -17,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from pydantic import ValidationError
 
 from schemas.dead import DeadReason
@@ -24,6 +26,8 @@ from schemas.suspect import Begun, Suspect
 from streams.kafka.records import Outgoing, Place, Received
 
 Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
+Rehearse = Callable[[], Awaitable[None]]
+_log = structlog.get_logger(__name__)
 _WITHDRAWN_WITHIN_SECONDS = 3.0
 _DIED = "the process that tried it alone was gone before it could say why"
 
@@ -69,12 +73,19 @@ class Trials:
     """What is noted ahead of a worker's partitions, and what former owners left; without `write` nothing is."""
 
     def __init__(
-        self, topic: str, worker: str, write: Write | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        topic: str,
+        worker: str,
+        write: Write | None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rehearse: Rehearse | None = None,
     ) -> None:
         self._topic = topic
         self._worker = worker
         self._write = write
         self._now = now
+        # Until it was done once.
+        self._rehearse = rehearse
         self._gate = _Gate()
         # The last offset of what a former owner did not survive.
         self._left: dict[Place, int] = {}
@@ -133,6 +144,7 @@ class Trials:
             yield None
         elif self._is_feared(place, records[0], suspect):
             async with self._gate.alone():
+                await self._rehearsed(place)
                 attempt = self._attempts[place] = self._attempt(stage, records[0], suspect)
                 await self._write([self._noted(attempt.note)])
                 yield attempt.committed
@@ -142,6 +154,14 @@ class Trials:
                     self._begun[place] = records[-1].offset
                     await self._write([self._noted(self._beginning(place, records))])
                 yield None
+
+    async def _rehearsed(self, place: Place) -> None:
+        rehearse = self._rehearse
+        if rehearse is None:
+            return
+        _log.warning("not_survived", topic=place.topic, partition=place.partition, hint="now tried one by one")
+        await rehearse()
+        self._rehearse = None
 
     def ending(self, offsets: Mapping[Place, int]) -> list[Outgoing]:
         """Return what a commit of these offsets clears."""

@@ -26,6 +26,7 @@ from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.metrics.worker import WorkerMetrics
 from streams.runtimes.placing import Placing
+from streams.runtimes.rehearsal import rehearse
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_app import App, make_app
 from streams.runtimes.worker_desk import Desk
@@ -96,7 +97,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
         sending,
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
-        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or "", write=Notes(sending).write),
+        Suspects(
+            kafka.topic(topics.SUSPECT),
+            kafka.instance_id or "",
+            write=Notes(sending).write,
+            rehearse=lambda: rehearse(desk),
+        ),
         fail,
         transactional=exactly_once,
         meter=metrics,

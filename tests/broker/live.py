@@ -117,7 +117,7 @@ class WorkerProcess:
 
     def wait(self) -> int:
         assert self._process is not None
-        return self._process.wait(30)
+        return self._process.wait(120)
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]

@@ -5,6 +5,10 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
+import pytest
+from aiokafka.errors import AuthenticationFailedError
+
+from streams.kafka import refusals
 from streams.kafka.refusals import refusal
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -47,3 +51,24 @@ def test_one_that_does_not_speak_tls_is_named() -> None:
     why = asked(_talks_plainly, security_protocol="SSL", ssl_context=context)
     assert why is not None
     assert "does not speak TLS" in why
+
+
+def test_a_server_that_lets_us_in_outweighs_those_that_do_not_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where servers of a cluster come up one after the other; they are asked in any order."""
+
+    class Connection:
+        def close(self) -> None: ...
+
+    async def create_conn(host: str, port: int, **options: object) -> Connection:
+        del host, options
+        if port != 3:
+            raise AuthenticationFailedError
+        return Connection()
+
+    monkeypatch.setattr(refusals, "create_conn", create_conn)
+    told = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_plain_username": "mirela"}
+    for _ in range(20):
+        assert asyncio.run(refusal({"bootstrap_servers": "a:1,b:2,c:3", **told})) is None
+    why = asyncio.run(refusal({"bootstrap_servers": "a:1,b:2", **told}))
+    assert why is not None
+    assert "authentication failed for user 'mirela' by PLAIN" in why

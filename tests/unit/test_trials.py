@@ -10,6 +10,7 @@ from test_partition_runner import FEW, LABELS, SCENES, Bench, Record, records, t
 from schemas.suspect import Begun, Suspect
 from streams.kafka.records import Outgoing, Place, Received
 from streams.kafka.suspects import BatchError, Hung, Suspects
+from streams.kafka.trials import Rehearse
 
 
 class Topic:
@@ -24,8 +25,8 @@ class Topic:
     def left(self) -> dict[bytes, bytes]:
         return {key: value for key, value in self.stands.items() if value is not None}
 
-    def restored(self) -> Suspects:
-        suspects = Suspects("suspects", "two", write=self.write)
+    def restored(self, rehearse: Rehearse | None = None) -> Suspects:
+        suspects = Suspects("suspects", "two", write=self.write, rehearse=rehearse)
         notes = [Record("suspects", 0, cast("bytes", value), key) for key, value in self.stands.items()]
         suspects.restore(0, cast("list[Received]", notes))
         return suspects
@@ -115,6 +116,31 @@ def test_what_a_process_did_not_survive_is_tried_one_by_one_with_nothing_beside_
         assert bench.labels.asked == [2]
         cleared = [one.key for one in bench.outbox.sent if one.topic == "suspects" and one.value is None]
         assert {b"scenes:0:7", b"scenes:0:8", b"scenes:0"} <= set(cleared)
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_a_process_that_does_not_survive_a_rehearsal_blames_no_record() -> None:
+    async def run() -> None:
+        topic = Topic()
+        await topic.write([_begun("scenes", 7, 8)])
+        left = topic.left()
+        rehearsed: list[None] = []
+        survives = asyncio.Event()
+
+        async def rehearse() -> None:
+            rehearsed.append(None)
+            await survives.wait()
+
+        bench = Bench(FEW, topic.restored(rehearse))
+        bench.runner.put(SCENES, records("scenes", 7, 4))
+        bench.runner.run()
+        await turns()
+        assert (len(rehearsed), bench.scenes.asked, topic.left()) == (1, [], left)
+        survives.set()
+        await turns(200)
+        assert (len(rehearsed), bench.scenes.asked) == (1, [1, 1, 2])
         await bench.runner.stop()
 
     asyncio.run(run())
