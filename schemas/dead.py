@@ -31,6 +31,7 @@ class DeadReason(StrEnum):
     WRONG_KEY = "wrong_key"
     POISON = "poison"
     HUNG = "hung"
+    DIED = "died"
 
 
 class DeadLetter(Event):

@@ -41,7 +41,7 @@ _CHANNELS: tuple[tuple[str, str, str, str], ...] = (
         topics.SUSPECT,
         "suspect",
         "send",
-        "What a worker failed on, compacted: tried alone by the next, dead the third time.",
+        "What a worker failed on, compacted: tried alone by the next, dead the third time. `begun`: what is first.",
     ),
 )
 _COMPACTED = {topics.SENSITIVITY, topics.SUSPECT}

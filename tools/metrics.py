@@ -78,8 +78,11 @@ def _of_lag() -> Iterable[Metric]:
         rate_in=0.0, rate_out=0.0, catch_up_seconds=0.0, verdict=verdict, partitions=(partition,), horizon_seconds=0.0,
     )  # fmt: skip
     ends = TopicEnds(topic="scenes", earliest={0: 0}, latest={0: 0})
-    seen = Snapshot(cluster="", at=at, took_seconds=0.0, groups=(group,), topics=(ends,), looks=1, failures=0)
-    return text_string_to_metric_families(LagMetrics(lambda: seen).exposition().decode())
+    seen = Snapshot(
+        cluster="", at=at, clock_seconds=0.0, took_seconds=0.0, groups=(group,), topics=(ends,), looks=1, failures=0
+    )
+    metrics = LagMetrics(lambda: seen, clock_seconds=lambda: seen.clock_seconds)
+    return text_string_to_metric_families(metrics.exposition().decode())
 
 
 if __name__ == "__main__":

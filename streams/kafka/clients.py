@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 from pydantic import SecretStr
 
+from streams.kafka.refusals import refusal
 from streams.settings import KafkaSettings
 
 _DENIALS = (
@@ -86,6 +87,12 @@ def _told(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+async def kept_out(kafka: KafkaSettings) -> BrokerAway | None:
+    """Return what is raised where Kafka is there and does not let us in; None where it may be away."""
+    why = await refusal(client_options(kafka))
+    return None if why is None else BrokerAway(why)
+
+
 @asynccontextmanager
 async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Started]:
     """Start a client and stop it in the end; raises BrokerAway where the broker does not let it in."""
@@ -96,7 +103,7 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
         except _DENIALS as error:
             raise not_allowed(kafka, error) from error
         except (KafkaError, OSError) as error:
-            raise away(kafka, error) from error
+            raise await kept_out(kafka) or away(kafka, error) from error
         yield client
     finally:
         await stop()

@@ -11,8 +11,9 @@ from aiokafka.errors import KafkaError
 
 from streams.kafka.beginning import Beginning
 from streams.kafka.last_words import LastWords
+from streams.kafka.line import Limits
 from streams.kafka.meter import UNMETERED, Meter
-from streams.kafka.partition import Limits, PartitionRunner
+from streams.kafka.partition import PartitionRunner
 from streams.kafka.patience import may_pass, pause_seconds
 from streams.kafka.records import Group, Place, Received
 from streams.kafka.suspects import BatchError, Suspects

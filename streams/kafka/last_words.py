@@ -42,7 +42,8 @@ class LastWords:
                 while noted < len(self._to_note):
                     error = self._to_note[noted]
                     notes = self._suspects.note(error)
-                    await send_once(self._sending, notes)
+                    # This end is told, so nobody need fear what was noted ahead.
+                    await send_once(self._sending, [*self._suspects.trials.withdrawn(), *notes])
                     noted += 1
                     first, last = error.records[0], error.records[-1]
                     _log.error(

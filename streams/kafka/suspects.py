@@ -4,12 +4,14 @@ A process whose models hang, or whose rows were touched when a stage raised, has
 before, outside of any transaction, for no transaction of it will be committed. The note is not the offset: a message
 that was committed all the same (a zombie's note, or one that came too late) is never read again, and its note is taken
 away. What passes is cleared in the transaction that commits it, and what failed for the third time is not tried again:
-it becomes a dead letter, together with the end of its note.
+it becomes a dead letter, together with the end of its note. What a process that dies hard would note: see `trials`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ from pydantic import ValidationError
 from schemas.dead import DeadReason
 from schemas.suspect import Suspect
 from streams.kafka.records import Outgoing, Place, Received
+from streams.kafka.trials import Trials, Write
 
 _log = structlog.get_logger(__name__)
 # What failed so often is not tried again. The first time it failed in company: only the others are proof.
@@ -74,14 +77,22 @@ class Convicted(Exception):  # noqa: N818 - what it is, not that it is an error
 class Suspects:
     """The suspects of the partitions that are owned, as whoever had them before noted them."""
 
-    def __init__(self, topic: str, worker: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        topic: str,
+        worker: str,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        write: Write | None = None,
+    ) -> None:
         self.topic = topic
+        self.trials = Trials(topic, worker, write, now)
         self._worker = worker
         self._now = now
         self._noted: dict[Place, dict[int, Suspect]] = {}
 
     def drop(self, number: int) -> None:
         """Forget what is noted of a partition number."""
+        self.trials.drop(number)
         # A copy, for others are restored meanwhile, in a thread.
         for place in [place for place in [*self._noted] if place.partition == number]:
             del self._noted[place]
@@ -90,7 +101,7 @@ class Suspects:
         """Take notes back from the topic, in their order; a note without a value was cleared."""
         del number
         for record in records:
-            if record.key is not None:
+            if record.key is not None and not self.trials.restore(record.key, record.value):
                 self._restore(record.key, record.value)
 
     def of(self, record: Received) -> Suspect | None:
@@ -119,6 +130,13 @@ class Suspects:
         """Forget a message and return what clears its note; None where there is none."""
         suspect = self._noted.get(Place(record.topic, record.partition), {}).pop(record.offset, None)
         return None if suspect is None else self._cleared(suspect)
+
+    def trying(self, stage: str, records: Sequence[Received]) -> AbstractAsyncContextManager[asyncio.Event | None]:
+        """Return what a batch is tried within, see Trials; nothing is tried of what is not tried again."""
+        suspect = self.of(records[0])
+        if suspect is not None and suspect.tries >= TRIES:
+            return nullcontext()
+        return self.trials.trying(stage, records, suspect)
 
     def note(self, error: BatchError) -> list[Outgoing]:
         """Return the notes on the records of a batch that failed, each counted."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas import topics
 from streams.kafka.records import Place
+from streams.ops.clock import WallClock
 from streams.ops.follow.dialogue import Dialogue
 from streams.ops.follow.recent import Recent, follow
 from streams.ops.pulse.fold import Bounds, PulseFold
@@ -18,7 +19,7 @@ from streams.ops.pulse.pulse import Pulse, TailState
 from streams.ops.pulse.view import view
 from streams.ops.pulse.windows import time_of
 from streams.ops.reading.librdkafka import Complaints, broker_away, unread
-from streams.ops.reading.ranges import at_end, denied_topics, ends_of, offsets_at, partitions_of, reader, record_of
+from streams.ops.reading.ranges import at_end, denied_topics, ends_by_leader, leaders_of, offsets_at, reader, record_of
 from streams.ops.reading.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -47,11 +48,10 @@ class Tail:
         self._ops = ops
         self._salt = salt
         self._clock = clock
+        self._wall = WallClock(clock(), time.monotonic())
         self._names = {kafka.topic(name): name for name in FOLLOWED}
         self._complaints = Complaints()
-        window_seconds = ops.pulse_minutes * 60
-        self._fold = PulseFold(gate, Bounds(window_seconds=window_seconds, buckets=_BUCKETS), clock())
-        self._recent = Recent(ops.recent_megabytes * 2**20)
+        self._fold, self._recent = self._empty()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tail", daemon=True)
@@ -127,6 +127,9 @@ class Tail:
         try:
             while not self._ending.is_set():
                 now = time.monotonic()
+                if self._wall.was_set(self._clock(), now):
+                    self._begin_again(consumer)
+                    refreshed = -_REFRESH_SECONDS
                 if now - refreshed >= _REFRESH_SECONDS or (self._error is not None and now - checked >= _CHECK_SECONDS):
                     checked = time.monotonic()
                     refreshed = checked if self._refresh(consumer) else refreshed
@@ -139,13 +142,26 @@ class Tail:
         finally:
             consumer.close()
 
+    def _empty(self) -> tuple[PulseFold, Recent]:
+        bounds = Bounds(window_seconds=self._ops.pulse_minutes * 60, buckets=_BUCKETS)
+        return PulseFold(self._gate, bounds, self._clock()), Recent(self._ops.recent_megabytes * 2**20)
+
+    def _begin_again(self, consumer: Consumer) -> None:
+        """Read the window anew: the clock was set, and what is within it now is not what was counted."""
+        _log.warning("clock_was_set")
+        consumer.unassign()
+        with self._lock:
+            self._fold, self._recent = self._empty()
+            self._ends, self._positions, self._refused = {}, {}, {}
+            self._records = 0
+
     def _refresh(self, consumer: Consumer) -> bool:
         """Follow partitions that are new; return whether Kafka answered."""
         timeout = self._ops.timeout_seconds
         try:
-            places = partitions_of(consumer, self._names, timeout)
+            places = leaders_of(consumer, self._names, timeout)
             told = denied_topics(consumer, self._names, places, timeout)
-            new = [place for place in places if place not in self._ends]
+            new = {place: leader for place, leader in places.items() if place not in self._ends}
             if new:
                 self._assign(consumer, new, timeout)
         except KafkaException as error:
@@ -162,10 +178,12 @@ class Tail:
         self._recover()
         return True
 
-    def _assign(self, consumer: Consumer, new: Sequence[Place], timeout: float) -> None:
+    def _assign(self, consumer: Consumer, new: Mapping[Place, int], timeout: float) -> None:
         # The ends first: what comes after them is read, also where no record was young enough when that was asked.
-        marks = {place: ends_of(consumer, place, timeout) for place in new}
-        starts = offsets_at(consumer, new, self._clock() - self._ops.pulse_minutes * 60, timeout)
+        marks, refused = ends_by_leader(consumer, new, timeout)
+        if not marks and not self._ends:
+            raise next(iter(refused.values()))
+        starts = offsets_at(consumer, list(marks), self._clock() - self._ops.pulse_minutes * 60, timeout)
         assigned: dict[Place, int] = {}
         ends: dict[Place, int] = {}
         for place, (first, end) in marks.items():
@@ -178,6 +196,8 @@ class Tail:
         with self._lock:
             self._ends |= ends
             self._positions |= assigned
+            # They follow when their leader is back.
+            self._refused |= {place: unread(place, error.args[0]) for place, error in refused.items()}
 
     def _check(self, consumer: Consumer) -> bool:
         """Return whether Kafka answers: a consumer that gets nothing does not say so."""

@@ -9,14 +9,16 @@ from typing import cast
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from schemas import topics
-from streams.kafka.clients import client_options
+from streams.kafka.clients import BrokerAway, client_options, kept_out
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
+from streams.kafka.line import Limits
 from streams.kafka.membership import Membership
-from streams.kafka.partition import Limits
+from streams.kafka.notes import Notes
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs
@@ -89,11 +91,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         placing=Placing(kafka.partitions),
         meter=metrics,
     )
+    sending = _sending(kafka)
     groups = Groups(
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
-        _sending(kafka),
+        sending,
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
-        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or ""),
+        Suspects(kafka.topic(topics.SUSPECT), kafka.instance_id or "", write=Notes(sending).write),
         fail,
         transactional=exactly_once,
         meter=metrics,
@@ -103,7 +106,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     async def check() -> None:
         try:
             await check_topics(kafka)
-        except TopicError as error:
+        except (TopicError, BrokerAway) as error:
             fail(error)
 
     app.transport = Transport(app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=check)
@@ -127,10 +130,16 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
-    """Raise TopicError where a topic is missing or wrong."""
+    """Raise TopicError where a topic is missing or wrong, BrokerAway where Kafka is there and does not let us in."""
     admin = AIOKafkaAdminClient(**client_options(kafka))
-    await admin.start()
     try:
+        try:
+            await admin.start()
+        except (KafkaError, OSError) as error:
+            refused = await kept_out(kafka)
+            if refused is not None:
+                raise refused from error
+            raise
         found = await look(admin, specs(kafka))
     finally:
         await admin.close()

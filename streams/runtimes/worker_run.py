@@ -17,6 +17,7 @@ import uvloop
 from aiokafka.errors import KafkaError
 
 from streams.kafka.beginning import RestoreError
+from streams.kafka.clients import BrokerAway
 from streams.kafka.groups import AssignmentError
 from streams.kafka.partition import LogError
 from streams.kafka.patience import is_refused
@@ -126,7 +127,7 @@ def fail(error: BaseException) -> None:
 def code_of(error: BaseException) -> int:
     """Return the exit code that says what ended the process."""
     match error:
-        case TopicError() | AssignmentError() | RowError():
+        case TopicError() | AssignmentError() | RowError() | BrokerAway():
             return WRONG
         case Hung():
             return HUNG

@@ -43,6 +43,7 @@ REMEDIES: Mapping[DeadReason, str] = {
     DeadReason.WRONG_KEY: "key each message by its user_id, or by its dialogue_id where there is no user",
     DeadReason.POISON: "a stage failed on it; see __dlq.errors.message, mend the cause, then redrive",
     DeadReason.HUNG: "see what of it takes the models so long, or raise models.deadline_seconds; then redrive",
+    DeadReason.DIED: "see what of it ends the process (memory, a native library); mend or raise that, then redrive",
 }
 
 

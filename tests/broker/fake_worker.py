@@ -27,5 +27,6 @@ if __name__ == "__main__":
         hangs_on=told("FAKE_HANGS_ON"),
         hangs_in=told("FAKE_HANGS_IN", "encode"),
         breaks_on=told("FAKE_BREAKS_ON"),
+        dies_on=told("FAKE_DIES_ON"),
     )
     run(settings, scorer, {"fake": "0" * 64})

@@ -32,14 +32,14 @@ def guarded_broker(
             f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         ),
         "listener.name.guarded.ssl.keystore.type": "PKCS12",
-        "listener.name.guarded.ssl.keystore.location": str(_make_certificate(folder)),
+        "listener.name.guarded.ssl.keystore.location": str(make_certificate(folder)),
         "listener.name.guarded.ssl.keystore.password": _STORE,
         **(extra or {}),
     }
     return JavaBroker(folder, java_jars(), plain, extra=given), port
 
 
-def _make_certificate(folder: Path) -> Path:
+def make_certificate(folder: Path) -> Path:
     store = folder / "broker.p12"
     common = ["-keystore", str(store), "-storepass", _STORE, "-alias", "broker", "-storetype", "PKCS12"]
     made = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1", "-validity", "2"]

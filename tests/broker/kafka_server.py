@@ -78,11 +78,18 @@ class GivenBroker:
 class JavaBroker:
     """Kafka in KRaft mode as a child process; its data is in `folder`, which the caller clears away.
 
-    `extra` are properties in place of those of a plain broker, or on top.
+    `extra` are properties in place of those of a plain broker, or on top; brokers of one cluster have one `cluster` id.
     """
 
     def __init__(
-        self, folder: Path, jars: Path, port: int, *, heap_mb: int = 384, extra: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        jars: Path,
+        port: int,
+        *,
+        heap_mb: int = 384,
+        extra: Mapping[str, str] | None = None,
+        cluster: str | None = None,
     ) -> None:
         self.bootstrap = f"{_HOST}:{port}"
         self._folder = folder
@@ -92,7 +99,7 @@ class JavaBroker:
         self._process: subprocess.Popen[bytes] | None = None
         settings = {**properties(_HOST, port, free_port()), "log.dirs": str(folder / "data"), **(extra or {})}
         self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-        cluster = uuid.uuid4().hex[:22]
+        cluster = cluster or uuid.uuid4().hex[:22]
         self._run_tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
@@ -57,8 +56,8 @@ class Scenery:
     def commit(self, group: str, topic: str, offsets: dict[int, int]) -> None:
         places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         asked = [ConsumerGroupTopicPartitions(self.called(group), places)]
-        # The coordinator of a group that is new may still be loading.
-        until(lambda: _done(self.admin.alter_consumer_group_offsets(asked)[self.called(group)]))
+        # The coordinator of a group that is new may still be loading; who did not find it once may never do.
+        until(lambda: _done(AdminClient(self.client), asked[0]), 120.0)
 
     def member(self, group: str, topic: str, **options: str) -> Consumer:
         config = {key.replace("_", "."): value for key, value in options.items()}
@@ -105,8 +104,9 @@ def partitions(scenery: Scenery, group: str, topic: str, ops: OpsSettings = PATI
     return of(look(scenery.kafka, name, ops), name, topic)
 
 
-def _done(answer: Future[ConsumerGroupTopicPartitions]) -> bool:
+def _done(admin: AdminClient, asked: ConsumerGroupTopicPartitions) -> bool:
     try:
-        return all(one.error is None for one in answer.result().topic_partitions or [])
+        answer = admin.alter_consumer_group_offsets([asked], request_timeout=10.0)[asked.group_id].result()
+        return all(one.error is None for one in answer.topic_partitions or [])
     except KafkaException:
         return False

@@ -30,3 +30,11 @@ def lent(find: Callable[[Path], Broker]) -> Iterator[Broker]:
         if broker is not None:
             broker.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def needs_java(what: str) -> None:
+    """Skip a test of a broker with settings of its own where none can be a child process; with CI=true fail it."""
+    if shutil.which("java") is None or shutil.which("mvn") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI has no Java and Maven, so this is not {what}")
+        pytest.skip(f"NO JAVA AND MAVEN, NOT {what.upper()}")

@@ -58,6 +58,12 @@ def test_a_scene_that_ends_the_worker_is_put_aside_the_third_time(
     asyncio.run(_put_aside(pipeline, fault, code, exception))
 
 
+def test_a_scene_that_ends_the_process_on_the_spot_is_put_aside_after_four_times(
+    broker: Broker, tmp_path: Path
+) -> None:
+    asyncio.run(_dies(Pipeline(broker.bootstrap, tmp_path)))
+
+
 def test_a_worker_that_commits_nothing_says_what_it_sees_and_ends(broker: Broker, tmp_path: Path) -> None:
     pipeline = Pipeline(broker.bootstrap, tmp_path, models__deadline_seconds="4.9", kafka__watchdog_seconds="5")
     asyncio.run(_stalls(pipeline))
@@ -100,6 +106,31 @@ async def _put_aside(pipeline: Pipeline, fault: dict[str, str], code: int, excep
             await _rows_are_right(pipeline)
         await _notes_are_cleared(pipeline)
         assert worker.terminate() == 0
+
+
+async def _dies(pipeline: Pipeline) -> None:
+    """Nothing of the process that dies is left: all that its successors know is in Kafka."""
+    await pipeline.make_topics()
+    sent = scenes()
+    with pipeline.worker(FAKE_DIES_ON=BAD) as worker:
+        await worker.until_ready()
+        async with pipeline.producer() as producer:
+            await pipeline.send(producer, sent[:16])
+            await pipeline.outcomes(16)
+            await pipeline.send(producer, sent[16:])
+        # In company, in a first batch that is noted, and twice alone.
+        for _ in range(4):
+            assert await asyncio.to_thread(worker.wait) == 139, worker.tail()
+            worker.start()
+        found = await pipeline.outcomes(len(sent) - 1)
+        [letter] = await pipeline.read(topics.dead_topic(topics.SCENES))
+        said = {name.removeprefix("__dlq.errors."): value.decode() for name, value in letter.headers}
+        assert (said["exception"], said["delivery.count"], said["stage"]) == ("died", "3", "resonance")
+        assert BAD.encode() in letter.value
+        assert sorted(one.scene_id for one in found) == sorted(one.scene_id for one in sent if one.draft != BAD)
+        await _rows_are_right(pipeline)
+        assert worker.terminate() == 0
+        await _notes_are_cleared(pipeline)
 
 
 async def _rows_are_right(pipeline: Pipeline) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +23,7 @@ from confluent_kafka.admin import (
 )
 from kafka_server import Broker, BrokerError, JavaBroker, free_port, jars_of_kafka
 from lag_scenery import PARTITIONS, PATIENT, Scenery, look, of, partitions, until
+from lent import needs_java
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -99,15 +98,8 @@ def bootstrap(scenery: Scenery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCENESTREAM_OPS__TIMEOUT_SECONDS", "20")
 
 
-def _needs_java() -> None:
-    if shutil.which("java") is None or shutil.which("mvn") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI compares with Kafka's own tool, and there is no Java for it")
-        pytest.skip("NO JAVA, NOT COMPARED WITH KAFKA'S OWN TOOL")
-
-
 def test_lag_at_rest_is_that_of_kafkas_own_tool_but_for_markers(scenery: Scenery) -> None:
-    _needs_java()
+    needs_java("compared with Kafka's own tool")
     plain = scenery.topic("plain")
     compacted = scenery.topic("compacted", cleanup_policy="compact")
     transactional = scenery.topic("transactional")
@@ -338,7 +330,7 @@ def test_watching_goes_on_until_told_to_stop() -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[JavaBroker]:
     """A broker where the user mirela may see that there are groups, and look at one of them."""
-    _needs_java()
+    needs_java("tried with permissions")
     port, controller = free_port(), free_port()
     login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_mirela="{SECRET}";'
     plain = free_port()

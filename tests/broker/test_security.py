@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guarded import guarded_broker
+from guarded import guarded_broker, make_certificate
 from seeded_logs import log
 from typer.testing import CliRunner
 
@@ -78,16 +78,35 @@ def test_every_client_is_let_in_by_settings(guarded: str, tmp_path: Path) -> Non
     assert guarded in Settings().kafka.bootstrap_servers
 
 
-def test_who_does_not_know_the_password_stays_outside(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_let_in_hears_why_and_does_not_wait(
+    guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = make_certificate(tmp_path / "other").with_name("ca.pem")
+    cases = [
+        ("SASL_MECHANISM", "SCRAM-SHA-256", "does not take SCRAM-SHA-256"),
+        ("SSL_CA_FILE", str(other), "certificate does not verify"),
+        ("SASL_PASSWORD", "a-guess", "authentication failed for user 'mirela' by PLAIN"),
+    ]
+    for variable, value, why in cases:
+        with monkeypatch.context() as wrong:
+            wrong.setenv(f"SCENESTREAM_KAFKA__{variable}", value)
+            told = CliRunner().invoke(topics.app, ["check"])
+            assert isinstance(told.exception, BrokerAway)
+            assert guarded in str(told.exception)
+            assert why in str(told.exception)
+    # A worker waits for a Kafka that is away; this one is there.
     monkeypatch.setenv("SCENESTREAM_KAFKA__SASL_PASSWORD", "a-guess")
-    told = CliRunner().invoke(topics.app, ["check"])
-    assert isinstance(told.exception, BrokerAway)
-    assert guarded in str(told.exception)
-    assert "a-guess" not in str(told.exception)
+    program = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
+    worker = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
+    assert worker.returncode == 2, worker.stderr
+    assert why in worker.stderr.splitlines()[-1]
     watched = CliRunner().invoke(app, ["lag", "--once"])
     assert isinstance(watched.exception, BrokerAway)
     assert "uthentication" in str(watched.exception)
-    assert "a-guess" not in str(watched.exception)
+    said = f"{told.exception}{watched.exception}{worker.stderr}"
+    assert "a-guess" not in said
+    assert SECRET not in said
 
 
 def test_a_password_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:

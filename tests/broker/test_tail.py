@@ -61,7 +61,8 @@ def test_what_it_shows_is_what_lies_on_the_topics(broker: Broker, tmp_path: Path
 async def _shown(pipeline: Pipeline) -> None:
     await pipeline.make_topics()
     sent = events(users=6, turns=12)
-    tail = Tail(pipeline.kafka, Gate(), OpsSettings(), SALT)
+    set_by = [0.0]
+    tail = Tail(pipeline.kafka, Gate(), OpsSettings(), SALT, lambda: time.time() + set_by[0])
     with pipeline.worker() as worker, closing(tail):
         await worker.until_ready()
         tail.start()
@@ -76,6 +77,12 @@ async def _shown(pipeline: Pipeline) -> None:
         total = sum(len(records) for records in lying.values())
         await asyncio.to_thread(until, lambda: tail.state().records == total and tail.state().caught_up)
         assert tail.state().behind_records == 0
+        for seconds in (7200.0, 0.0):
+            # The clock is set two hours ahead, and back: what is shown below was read anew.
+            before, set_by[0] = tail._fold, seconds
+            await asyncio.to_thread(until, lambda before=before: tail._fold is not before and tail.state().caught_up)
+            assert (tail.pulse().verdicts.final == 0) is (seconds > 0)
+        assert tail.state().records == total
     rows = await pipeline.rows()
     decisions = _decisions(lying)
     pulse = tail.pulse()

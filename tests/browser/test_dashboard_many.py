@@ -46,7 +46,8 @@ def look(number: int) -> Snapshot:
         for group in range(GROUPS)
     )  # fmt: skip
     return Snapshot.model_construct(
-        cluster="many", at=BEGAN + timedelta(seconds=2 * number), took_seconds=0.1, groups=groups, topics=(),
+        cluster="many", at=BEGAN + timedelta(seconds=2 * number), clock_seconds=2.0 * number,
+        took_seconds=0.1, groups=groups, topics=(),
         looks=number + 1, failures=0, error=None,
     )  # fmt: skip
 

@@ -48,6 +48,8 @@ class Fault:
     calm: bool = False
     workers: tuple[str, ...] = WORKERS
     through_proxies: bool = False
+    # Whether it is among those that every `make test` does once.
+    bounded: bool = True
     models: Mapping[str, str] = field(default_factory=dict)
     culprits: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,6 +131,14 @@ FAULTS: tuple[Fault, ...] = (
         least_ends=3,
         models={"FAKE_HANGS_ON": "poison", "SCENESTREAM_MODELS__DEADLINE_SECONDS": "1"},
         culprits={"poison": "hung"},
+    ),
+    Fault(
+        "model-dies",
+        "a model that ends the process on one scene",
+        least_ends=3,
+        models={"FAKE_DIES_ON": "poison"},
+        culprits={"poison": "died"},
+        bounded=False,
     ),
     Fault(
         "stage-breaks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -30,13 +31,15 @@ def chance(*about: object) -> float:
 class FakeScorer:
     """A Scorer that keeps count of who asked for what; `pause_seconds` makes it slow.
 
-    On certain drafts the encoder fails, or a method never answers, or the answer is none that a stage can stand.
+    On certain drafts the encoder fails, or a method never answers, or the process is gone, or the answer is none that a
+    stage can stand.
     """
 
     pause_seconds: float = 0.0
     fails_on: str | None = None
     hangs_on: str | None = None
     hangs_in: str = "encode"
+    dies_on: str | None = None
     breaks_on: str | None = None
     batches: dict[str, list[int]] = field(default_factory=dict)
     threads: dict[str, set[str]] = field(default_factory=dict)
@@ -73,6 +76,8 @@ class FakeScorer:
         time.sleep(self.pause_seconds)
         if self.hangs_in == what and any(scene.draft == self.hangs_on for scene in scenes if scene.draft is not None):
             threading.Event().wait()
+        if any(scene.draft == self.dies_on for scene in scenes if scene.draft is not None):
+            os._exit(139)
         self.batches.setdefault(what, []).append(len(scenes))
         self.threads.setdefault(what, set()).add(threading.current_thread().name)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from collections import Counter
 
+import pytest
 from builders import chain, decision, feedback, row
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from streams.kafka import wire
 from streams.ops.follow.recent import Recent, follow
 from streams.ops.pulse.fold import Bounds, PulseFold
 from streams.ops.pulse.heavy import HeavyKeys, SpaceSaving
+from streams.ops.pulse.pairs import Pairs
 from streams.ops.pulse.pulse import Pulse
 from streams.ops.pulse.view import view
 from streams.ops.reading.seen import FOLLOWED, DeathSeen, Record, RowSeen, Said, SceneSeen, read
@@ -241,3 +244,41 @@ def test_clocks_that_differ_are_told_and_cost_no_figure() -> None:
     assert pulse.verdicts.final == 3
     assert (pulse.stages[0].skewed, pulse.stages[0].age.p50_seconds) == (1, 0.0)
     assert pulse.moments[-1].verdicts.final == 2
+
+
+def test_a_producer_of_a_million_keys_takes_no_more_memory_than_is_said() -> None:
+    pairs, keys = Pairs[int](1000), HeavyKeys(10.0, 6, 32, NOW)
+    for number in range(1_000_000):
+        pairs.meet(("resonance", f"s{number}"), "came", number)
+    assert (len(pairs), len(pairs._waiting), pairs.let_go) == (1000, 1000, 999_000)
+    # One name a million times is no way round it.
+    for number in range(1_000_000):
+        pairs.meet("again", "came", number)
+    assert (len(pairs), len(pairs._waiting)) == (1000, 1)
+    assert pairs.meet("again", "went", 0) == 999_000
+    for number in range(100_000):
+        keys.add(f"k{number}", NOW - number % 50)
+    assert keys.total == 100_000
+    assert len(keys.heaviest(10**6)) <= 6 * 32
+
+
+@pytest.mark.parametrize("text", ["k", "\N{CROCODILE}"])
+def test_the_latest_records_take_no_more_memory_than_they_may(text: str) -> None:
+    most = 4 * 2**20
+    recent = Recent(most)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(6000):
+            # Little in the value, much in all that is beside it.
+            name = f"{number}{text * 300}"
+            headers = tuple((f"{place}{name[:100]}", b"x" * 40) for place in range(number % 8))
+            record = Record(topics.SCENES, 0, number, NOW, name.encode(), b"{}" * 10, headers)
+            recent.take(record, SceneSeen(name, name, None, 0, "fresh", None))
+            del record, name, headers
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert recent.let_go
+    assert len(recent) > 400
+    assert taken <= most

@@ -73,6 +73,7 @@ def snapshot(*groups: GroupLag, **told: object) -> Snapshot:
         "topics": (),
         "looks": 1,
         "failures": 0,
+        "clock_seconds": (told.get("at", AT) - AT).total_seconds(),  # type: ignore[operator]
     }
     return Snapshot.model_validate(given | told)
 

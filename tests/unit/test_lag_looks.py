@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.ops.lag.found import Ends, Found, FoundGroup, Member, Oldest, Point, Retention, Slot
+from streams.ops.lag.found import Ends, Found, FoundGroup, Gone, Member, Oldest, Point, Retention, Slot
 from streams.ops.lag.looks import History
 from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot
 from streams.settings import OpsSettings
@@ -237,6 +237,34 @@ def test_a_group_that_divides_its_partitions_has_not_stopped(state: str, health:
     assert last.groups[0].verdict.health == health
 
 
-def test_what_is_gone_is_said_of_that_partition() -> None:
-    one = partition(found(5, "the topic is gone"))
+def test_what_is_gone_is_said_of_that_partition_and_has_no_history() -> None:
+    one = partition(found(5, Ends(0, 20, 20)), found(5, Gone("the topic is gone"), seconds=5.0))
     assert (one.lag, one.latest, one.verdict.evidence) == (None, None, "the topic is gone")
+    assert (one.last_lag, one.last_at) == (None, None)
+
+
+def test_a_leader_that_does_not_answer_costs_its_partition_alone_and_no_history() -> None:
+    slots = [SLOT, Slot("scenes", 1)]
+
+    def look(seconds: float, committed: int, *, silent: bool = False) -> Found:
+        group = FoundGroup("readers", "Empty", "classic", at=seconds, committed=dict.fromkeys(slots, committed))
+        ends = {
+            SLOT: "its leader did not answer in time" if silent else Ends(10, 100, 100),
+            slots[1]: Ends(0, 100, 100),
+        }
+        at = NOON + timedelta(seconds=seconds)
+        return Found("kafka", at, seconds, 0.01, (group,), ends, {}, {"scenes": FOR_A_WEEK})
+
+    history = History(OpsSettings())
+    history.add(look(0.0, 0))
+    history.add(look(10.0, 20, silent=True))
+    group = history.add(look(12.0, 20, silent=True)).groups[0]
+    silent, well = group.partitions
+    assert (silent.lag, silent.committed, silent.rate_out, silent.verdict.health) == (None, 20, None, "UNKNOWN")
+    # What it was, those included that were deleted unread, and when: the look before the silence.
+    assert silent.verdict.evidence == "its leader did not answer in time; 12 s ago 100 records waited"
+    assert (silent.last_lag, silent.last_at) == (100, NOON)
+    assert (well.lag, well.rate_out, well.last_lag) == (80, 20 / 12, None)
+    assert (group.lag, group.unknown) == (80, 1)
+    back = history.add(look(20.0, 40)).groups[0].partitions[0]
+    assert (back.lag, back.rate_out, back.last_lag) == (60, 2.0, None)

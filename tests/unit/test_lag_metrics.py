@@ -11,7 +11,8 @@ from streams.ops.lag.snapshot import GroupLag, Health, PartitionLag, Snapshot, T
 from streams.ops.metrics.lag import LagMetrics
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-NOW = AT.timestamp() + 5
+CLOCK = 70_000.0
+NOW = CLOCK + 5
 # As documented by kafka-lag-exporter.
 MEMBER = {"cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id"}
 BOARDS = {
@@ -54,7 +55,8 @@ WATCHED = group(
     partition(2, None, None, None, "UNKNOWN"),
 )
 SEEN = Snapshot(
-    cluster="local", at=AT, took_seconds=0.25, groups=(WATCHED, group("closed", error="no permission")),
+    cluster="local", at=AT, clock_seconds=CLOCK, took_seconds=0.25,
+    groups=(WATCHED, group("closed", error="no permission")),
     topics=(TopicEnds(topic="scenes", earliest={0: 2, 1: 0}, latest={0: 100, 1: 100, 2: 5}),), looks=9, failures=2,
 )  # fmt: skip
 
@@ -158,7 +160,15 @@ def test_before_the_first_look_nothing_is_claimed() -> None:
 
 def test_a_first_look_that_failed_is_no_success() -> None:
     nothing = Snapshot(
-        cluster="", at=AT, took_seconds=0.0, groups=(), topics=(), looks=0, failures=4, error="broker away"
+        cluster="",
+        at=AT,
+        clock_seconds=CLOCK,
+        took_seconds=0.0,
+        groups=(),
+        topics=(),
+        looks=0,
+        failures=4,
+        error="away",
     )
     found = read(nothing)
     assert found["scenestream_exporter_up"] == {(): 0.0}

@@ -52,6 +52,7 @@ GROUP = GroupLag(
     unknown=1,
 )
 SNAPSHOT = Snapshot(
+    clock_seconds=0.0,
     cluster="kafka",
     at=datetime(2026, 3, 1, 12, tzinfo=UTC),
     took_seconds=0.04,

@@ -8,8 +8,9 @@ from typing import Any
 
 import faust
 import pytest
-from aiokafka.errors import KafkaError, ProducerFenced, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, ProducerFenced, SaslAuthenticationFailed, TopicAuthorizationFailedError
 
+from streams.kafka.clients import BrokerAway
 from streams.kafka.groups import AssignmentError
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
@@ -33,6 +34,8 @@ def wrapped(reason: Exception) -> KafkaError:
         (TopicError("a topic is missing"), 2),
         (AssignmentError("not alike"), 2),
         (RowError("newer"), 2),
+        (BrokerAway("authentication failed"), 2),
+        (wrapped(SaslAuthenticationFailed()), 2),
         (wrapped(TopicAuthorizationFailedError()), 2),
         (ProducerFenced(), 3),
         (wrapped(ProducerFenced()), 3),

@@ -15,8 +15,9 @@ from streams.ops.reading.seen import DEAD, LARGEST_BYTES, LONGEST_ID, Record, Ro
 from streams.stages.policy import Gate
 
 MOST_STEPS = 500
-# What a record costs beside its bytes: its own object, and its places in two indexes.
-_OVERHEAD_BYTES = 600
+# What a record costs beside its bytes: its own object, its places in two indexes and its names there; and a header.
+_OVERHEAD_BYTES = 2200
+_HEADER_BYTES = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,13 @@ class Recent:
         if len(record.value or b"") > LARGEST_BYTES:
             record = replace(record, value=None)
         key = key_bytes.decode("utf-8", "replace")
-        size = len(key) + len(record.value or b"") + sum(len(value) for _, value in record.headers) + _OVERHEAD_BYTES
-        kept = _Kept(record, dialogue_id(record, said), key, size)
+        dialogue = dialogue_id(record, said)
+        kept = _Kept(record, dialogue, key, _size(record, key, dialogue))
         self._kept.append(kept)
         self._keys.setdefault(key, deque()).append(kept)
         if kept.dialogue_id is not None:
             self._dialogues.setdefault(kept.dialogue_id, deque()).append(kept)
-        self.bytes += size
+        self.bytes += kept.size
         while self.bytes > self._most:
             self._let_go(self._kept.popleft())
 
@@ -89,6 +90,17 @@ class Recent:
                 line.popleft()
                 if not line:
                     del index[name]
+
+
+def _size(record: Record, key: str, dialogue: str | None) -> int:
+    """Return what a record takes of memory at most; what is no ASCII takes up to four bytes a character."""
+    names = _bytes(key) + _bytes(dialogue or "")
+    headers = sum(_bytes(name) + len(value) + _HEADER_BYTES for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + names + headers + _OVERHEAD_BYTES
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else 4 * len(text)
 
 
 def dialogue_id(record: Record, said: Said | None) -> str | None:

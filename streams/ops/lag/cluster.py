@@ -17,18 +17,16 @@ from confluent_kafka import TopicPartition as Partition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._group import ConsumerGroupDescription
-from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 
 from schemas.topics import SENSITIVITY, TOPICS, dead_topic
-from streams.ops.lag.found import Ends, Found, FoundGroup, Member, Point, Retention, Slot, start_of
+from streams.ops.lag import offsets
+from streams.ops.lag.found import Ends, Found, FoundGroup, Gone, Member, Point, Retention, Slot, start_of
 from streams.ops.lag.oldest import OldestRecords
 from streams.ops.reading.librdkafka import Complaints, broker_away, client_options, is_about_connections, said, unusable
 from streams.settings import KafkaSettings, OpsSettings
 from streams.topology import AGENTS
 
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 # As Kafka's own tools call them.
 _STATES = {
     "PREPARING_REBALANCING": "PreparingRebalance",
@@ -114,30 +112,23 @@ class Cluster:
         return metadata.cluster_id or "", {name: sorted(one.partitions) for name, one in metadata.topics.items()}
 
     def ends(self, slots: Iterable[Slot], there: Mapping[str, list[int]]) -> dict[Slot, Ends | str]:
-        """Return first and next offsets; of what is not there, why not. Raises KafkaException."""
+        """Return first and next offsets; of a partition that is not there or whose leader does not answer, why not.
+
+        Raises KafkaException where none answers.
+        """
         found: dict[Slot, Ends | str] = {}
-        asked = {}
+        asked = []
         for slot in slots:
             if slot.partition in there.get(slot.topic, ()):
-                asked[slot] = Partition(*slot)
+                asked.append(slot)
             else:
-                found[slot] = "the partition is gone" if slot.topic in there else "the topic is gone"
-        if asked:
-            earliest = self._offsets(asked, _EARLIEST, IsolationLevel.READ_UNCOMMITTED)
-            high = self._offsets(asked, _LATEST, IsolationLevel.READ_UNCOMMITTED)
-            latest = high
-            if self._ops.isolation == "read_committed":
-                latest = self._offsets(asked, _LATEST, IsolationLevel.READ_COMMITTED)
-            for slot in asked:
-                answers = (earliest[slot], latest[slot], high[slot])
-                wrong = [answer for answer in answers if isinstance(answer, str)]
-                found[slot] = wrong[0] if wrong else Ends(*(answer for answer in answers if isinstance(answer, int)))
-        return found
+                found[slot] = Gone("the partition is gone" if slot.topic in there else "the topic is gone")
+        isolation = IsolationLevel[self._ops.isolation.upper()]
+        return found | offsets.ends(self.admin, asked, isolation, self._seconds)
 
     def offsets_at(self, slots: Iterable[Slot], milliseconds: int) -> dict[Slot, int | str]:
         """Return the first offsets of that time or later, -1 where there is none; raises KafkaException."""
-        spec = OffsetSpec.for_timestamp(milliseconds)
-        return self._offsets({slot: Partition(*slot) for slot in slots}, spec, IsolationLevel.READ_UNCOMMITTED)
+        return offsets.at_time(self.admin, slots, milliseconds, self._seconds)
 
     def alter(self, group: str, offsets: Mapping[Slot, int]) -> dict[Slot, str]:
         """Set a group's offsets; return what was refused and why. Raises KafkaException where all of it was."""
@@ -228,22 +219,6 @@ class Cluster:
         state = _STATES.get(about.state.name, "Unknown")
         protocol = about.type.name.lower()
         return FoundGroup(name, state, protocol, time.monotonic(), tuple(members), owners, committed)
-
-    def _offsets(
-        self, asked: Mapping[Slot, Partition], spec: OffsetSpec, isolation: IsolationLevel
-    ) -> dict[Slot, int | str]:
-        specs = dict.fromkeys(asked.values(), spec)
-        answers = self.admin.list_offsets(specs, isolation_level=isolation, request_timeout=self._seconds)
-        found: dict[Slot, int | str] = {}
-        for partition, answer in answers.items():
-            slot = Slot(partition.topic, partition.partition)
-            try:
-                found[slot] = answer.result(self._patience).offset
-            except KafkaException as error:
-                if is_about_connections(error):
-                    raise
-                found[slot] = said(error)
-        return found
 
     def _retentions(self, topics: set[str]) -> Mapping[str, Retention | str]:
         if time.monotonic() - self._retention_at > _RETENTION_SECONDS:

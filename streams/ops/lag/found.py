@@ -34,6 +34,12 @@ class Ends:
     high: int
 
 
+class Gone(str):
+    """Why a partition's ends cannot be had: it is not there, so what was known of it is no history any more."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """Who reads for a group, and from where."""
@@ -90,7 +96,7 @@ class Oldest:
 class Found:
     """One look; `ends_at` is when the ends were read, after all committed offsets.
 
-    Where a partition's ends or a topic's retention could not be had, the words say why.
+    Where a partition's ends or a topic's retention could not be had, the words say why; they are Gone where it is.
     """
 
     cluster: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 
 from streams.ops.lag import measures
-from streams.ops.lag.found import Ends, Found, FoundGroup, Oldest, Slot, start_of
+from streams.ops.lag.found import Ends, Found, FoundGroup, Gone, Oldest, Slot, start_of
 from streams.ops.lag.rules import Case, Floors, Look, Reader, judge
 from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot
 from streams.ops.lag.sums import summed, topics, unseen
-from streams.ops.words import records
+from streams.ops.words import duration, records
 from streams.settings import OpsSettings
 
 # In any other state, of those that a client may not know yet too, partitions are on their way between members.
@@ -53,6 +54,7 @@ class History:
         return Snapshot(
             cluster=found.cluster,
             at=found.at,
+            clock_seconds=found.ends_at,
             took_seconds=found.took_seconds,
             groups=groups,
             topics=topics(found.ends),
@@ -70,14 +72,18 @@ class History:
         partitions = []
         for slot in group.slots:
             wait = waits.get(slot)
-            if wait is None:
-                partitions.append(_unknown(found, group, slot))
-                continue
             seen = self._seen.get((group.name, slot), deque())
+            if wait is None:
+                # A leader that does not answer costs no history; what is gone has none.
+                before = seen if _may_come_back(found.ends[slot]) else deque()
+                if before:
+                    kept[group.name, slot] = before
+                partitions.append(_unknown(found, group, slot, before[-1] if before else None))
+                continue
             if seen and wait.ends.latest < seen[-1].latest:
                 # A topic made anew: what was before is no history of this one.
                 seen.clear()
-            seen.append(Look(group.at, wait.committed, wait.unread, found.ends_at, wait.ends.latest))
+            seen.append(Look(group.at, wait.committed, wait.unread, found.ends_at, wait.ends.latest, wait.lost))
             while len(seen) > 1 and seen[1].at < group.at - self._ops.window_seconds:
                 seen.popleft()
             kept[group.name, slot] = seen
@@ -146,10 +152,19 @@ def _reader(group: FoundGroup, slot: Slot) -> Reader:
     return "nobody" if group.state in _SETTLED else "unknown"
 
 
-def _unknown(found: Found, group: FoundGroup, slot: Slot) -> PartitionLag:
+def _may_come_back(ends: Ends | str) -> bool:
+    return isinstance(ends, str) and not isinstance(ends, Gone)
+
+
+def _unknown(found: Found, group: FoundGroup, slot: Slot, last: Look | None) -> PartitionLag:
     committed, ends = group.committed.get(slot), found.ends[slot]
     known = ends if isinstance(ends, Ends) else None
     why, matters = _why(slot, committed, ends, found.changelogs)
+    last_lag = last_at = None
+    if last is not None:
+        ago = group.at - last.at
+        last_lag, last_at = last.lost + last.unread, found.at - timedelta(seconds=ago)
+        why = f"{why}; {duration(ago)} ago {records(last_lag)} waited"
     member = group.owners.get(slot)
     return PartitionLag(
         topic=slot.topic,
@@ -173,6 +188,8 @@ def _unknown(found: Found, group: FoundGroup, slot: Slot) -> PartitionLag:
         client=None if member is None else member.client,
         horizon_method=f"not known: {why}",
         open_records=0 if known is None else known.high - known.latest,
+        last_lag=last_lag,
+        last_at=last_at,
     )
 
 

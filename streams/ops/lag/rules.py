@@ -25,7 +25,7 @@ _POINTS = 10
 class Look(NamedTuple):
     """What a group had committed at a moment (seconds), how many records it could still read, and the partition's end.
 
-    The end is read a little later than what was committed, at `ends_at`.
+    The end is read a little later than what was committed, at `ends_at`; `lost` is what was deleted unread.
     """
 
     at: float
@@ -33,6 +33,7 @@ class Look(NamedTuple):
     unread: int
     ends_at: float = 0.0
     latest: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ class PartitionLag(Seen):
     horizon_method: str = ""
     # Records of transactions still open: between what committed readers may read and the end of the log.
     open_records: int = 0
+    # Where its leader does not answer: what the lag was when it last did, and when.
+    last_lag: int | None = None
+    last_at: datetime | None = None
 
 
 class GroupLag(Seen):
@@ -98,10 +101,14 @@ class TopicEnds(Seen):
 
 
 class Snapshot(Seen):
-    """One look at the cluster; after a failed look the last one stands, with its `error` and its own `at`."""
+    """One look at the cluster; after a failed look the last one stands, with its `error` and its own `at`.
+
+    `clock_seconds` is when by a clock that nobody sets: what looks are ordered by, and how long ago this one was.
+    """
 
     cluster: str
     at: datetime
+    clock_seconds: float
     took_seconds: float
     groups: tuple[GroupLag, ...]
     topics: tuple[TopicEnds, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -103,8 +104,9 @@ class Watcher:
     def _stale(self, error: str) -> Snapshot:
         last = self._latest
         if last is None:
+            now, clock = datetime.now(UTC), time.monotonic()
             last = Snapshot(
-                cluster="", at=datetime.now(UTC), took_seconds=0.0, groups=(), topics=(), looks=0, failures=0
+                at=now, clock_seconds=clock, cluster="", groups=(), topics=(), took_seconds=0.0, looks=0, failures=0
             )
         return last.model_copy(update={"failures": self._failures, "error": error})
 

@@ -79,7 +79,7 @@ class LagMetrics(Collector):
         self,
         latest: Callable[[], Snapshot | None],
         stale_seconds: float = STALE_SECONDS,
-        clock_seconds: Callable[[], float] = time.time,
+        clock_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._latest = latest
         self._stale_seconds = stale_seconds
@@ -105,7 +105,7 @@ class LagMetrics(Collector):
         yield from _topic_families(seen)
 
     def _fresh(self, seen: Snapshot | None) -> bool:
-        return seen is not None and self._clock_seconds() - seen.at.timestamp() <= self._stale_seconds
+        return seen is not None and self._clock_seconds() - seen.clock_seconds <= self._stale_seconds
 
 
 def _exporter(seen: Snapshot | None, fresh: bool) -> Iterable[Metric]:  # noqa: FBT001 - the caller's finding

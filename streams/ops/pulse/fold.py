@@ -20,7 +20,7 @@ from streams.ops.pulse.heavy import HeavyKeys
 from streams.ops.pulse.pairs import Pairs, Side
 from streams.ops.pulse.pulse import Source
 from streams.ops.pulse.windows import FewNames, Name, Window
-from streams.ops.reading.seen import HEALERS, DeathSeen, MarkSeen, Record, RowSeen, Said, SceneSeen
+from streams.ops.reading.seen import HEALERS, LONGEST_ID, DeathSeen, MarkSeen, Record, RowSeen, Said, SceneSeen
 from streams.stages.filter import RULES
 from streams.stages.policy import Gate
 from streams.topology import Stage, reader_of
@@ -29,7 +29,8 @@ UNITS = 10_000
 OTHER_REASON = "other"
 _SEGMENTS = 6
 _HEAVY_COUNTERS = 32
-_LONGEST_KEY = 2048
+# No event of ours has a longer one: those that share so much of their beginning are counted together.
+_LONGEST_KEY = LONGEST_ID
 _KNOWN_RULES = frozenset({*(rule.name for rule in RULES), "ledger.drafts", "ledger.healed"})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -34,17 +34,24 @@ def reader(kafka: KafkaSettings, complaints: Complaints, **more: str | float) ->
     return Consumer(client_options(kafka, complaints, **{**options, **more}))
 
 
+def leaders_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> dict[Place, int]:
+    """Return who leads each partition of those topics that are there, -1 where nobody does; raises KafkaException."""
+    found = consumer.list_topics(timeout=timeout_seconds).topics
+    return {
+        Place(name, number): partition.leader
+        for name in names
+        if name in found and not found[name].error
+        for number, partition in found[name].partitions.items()
+    }
+
+
 def partitions_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> list[Place]:
     """Return the partitions of those topics that are there; `names` are those of the cluster. KafkaException."""
-    found = consumer.list_topics(timeout=timeout_seconds).topics
-    return sorted(
-        Place(name, partition) for name in names if name in found and not found[name].error
-        for partition in found[name].partitions
-    )  # fmt: skip
+    return sorted(leaders_of(consumer, names, timeout_seconds))
 
 
 def denied_topics(
-    consumer: Consumer, names: Mapping[str, str], there: Sequence[Place], timeout_seconds: float
+    consumer: Consumer, names: Mapping[str, str], there: Iterable[Place], timeout_seconds: float
 ) -> dict[str, str]:
     """Return what is to be told of topics that are not there because they may not be described; KafkaException."""
     told = {}
@@ -70,10 +77,26 @@ def offsets_at(
 
 
 def ends_of(consumer: Consumer, place: Place, timeout_seconds: float) -> tuple[int, int]:
-    """Return the first offset of a partition and the one that the next record will have."""
+    """Return the first offset of a partition and the one that the next record will have; raises KafkaException."""
     ends = consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_seconds)
-    # None is a time-out, which librdkafka else raises.
-    return (0, 0) if ends is None else ends
+    if ends is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "its leader did not answer in time"))  # noqa: SLF001
+    return ends
+
+
+def ends_by_leader(
+    consumer: Consumer, leaders: Mapping[Place, int], timeout_seconds: float
+) -> tuple[dict[Place, tuple[int, int]], dict[Place, KafkaException]]:
+    """Return the ends of partitions, and what is wrong with those whose leader is away: of each one is waited for."""
+    ends: dict[Place, tuple[int, int]] = {}
+    silent: dict[int, KafkaException] = {-1: KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))}
+    for place, leader in sorted(leaders.items()):
+        if leader not in silent:
+            try:
+                ends[place] = ends_of(consumer, place, timeout_seconds)
+            except KafkaException as error:
+                silent[leader] = error
+    return ends, {place: silent[leaders[place]] for place in sorted(leaders.keys() - ends.keys())}
 
 
 def record_of(message: Message, names: Mapping[str, str]) -> Record:

@@ -1,0 +1,93 @@
+"""A cluster of two brokers of which one dies: its partitions are unknown and say so, all others are seen as before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import NewTopic
+from kafka_server import JavaBroker, free_port, jars_of_kafka
+from lag_scenery import PATIENT, Scenery, of, until
+from lent import needs_java
+
+from streams.ops.lag.watch import Watcher
+from streams.ops.tail import Tail
+from streams.stages.policy import Gate
+
+
+@pytest.fixture
+def brokers(tmp_path: Path) -> Iterator[tuple[JavaBroker, JavaBroker]]:
+    """The first is the controller too, and up; the second is not yet, so that all groups are the first's."""
+    needs_java("tried with two brokers")
+    jars = jars_of_kafka()
+    cluster, controller = uuid.uuid4().hex[:22], free_port()
+    made = []
+    for node in (1, 2):
+        port, folder = free_port(), tmp_path / str(node)
+        folder.mkdir()
+        extra = {"node.id": str(node), "controller.quorum.voters": f"1@localhost:{controller}"}
+        if node == 1:
+            extra["listeners"] = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"
+        else:
+            extra |= {"process.roles": "broker", "listeners": f"PLAINTEXT://127.0.0.1:{port}"}
+        made.append(JavaBroker(folder, jars, port, heap_mb=256, extra=extra, cluster=cluster))
+    first, second = made
+    try:
+        first.start()
+        yield first, second
+    finally:
+        second.close()
+        first.close()
+
+
+def test_a_leader_that_died_costs_its_partitions_alone(brokers: tuple[JavaBroker, JavaBroker]) -> None:
+    first, second = brokers
+    scenery = Scenery(first.bootstrap)
+    scenery.commit("both", scenery.topic("before", 1), {0: 0})
+    second.start()
+    until(lambda: len(scenery.admin.list_topics().brokers) == 2)
+    topic, group = scenery.called("scenes"), scenery.called("both")
+    scenery.admin.create_topics([NewTopic(topic, 2, replica_assignment=[[1], [2]])])[topic].result()
+    until(lambda: {one.leader for one in scenery.admin.list_topics(topic).topics[topic].partitions.values()} == {1, 2})
+    for partition in (0, 1):
+        scenery.produce(topic, partition, 30)
+    scenery.commit("both", topic, {0: 10, 1: 5})
+    kafka = scenery.kafka.model_copy(update={"topic_prefix": scenery.called("")})
+    ops = PATIENT.model_copy(update={"timeout_seconds": 4.0, "fetch_seconds": 4.0})
+    tail = Tail(kafka, Gate(), ops, b"salt")
+    with closing(Watcher.of(scenery.kafka, ops)) as watcher, closing(tail):
+        whole = watcher.look()
+        assert whole.error is None
+        assert [one.lag for one in of(whole, group, topic)] == [20, 25]
+
+        second.kill()
+        scenery.produce(topic, 0, 7)
+        look = watcher.look()
+        assert look.error is None
+        well, silent = of(look, group, topic)
+        assert (well.lag, well.last_lag) == (27, None)
+        assert (silent.lag, silent.latest, silent.committed, silent.verdict.health) == (None, None, 5, "UNKNOWN")
+        assert silent.last_lag == 25
+        assert silent.last_at is not None
+        # Counted from the look before by a clock that is never set.
+        assert whole.at - timedelta(seconds=1) < silent.last_at < whole.at + timedelta(seconds=1)
+        why, _, before = silent.verdict.evidence.partition("; ")
+        assert why in {"its leader did not answer in time", "Broker: Leader not available"}
+        assert before.endswith(" ago 25 records waited")
+        both = next(one for one in look.groups if one.group == group)
+        assert (both.lag, both.unknown) == (27, 1)
+        assert [one.latest for one in look.topics if one.topic == topic] == [{0: 37}]
+
+        # The page's reader begins now: it follows what can be read, and says what cannot.
+        tail.start()
+        until(lambda: tail.state().partitions == 1 and tail.state().records == 37, 60.0)
+        assert (tail.state().error or "").startswith(f"{topic}, partition 1, cannot be read: ")
+
+        second.start()
+        until(lambda: tail.state().caught_up and tail.state().records == 67, 60.0)
+        assert tail.state().error is None
+        until(lambda: [one.lag for one in of(watcher.look(), group, topic)] == [27, 25], 60.0)

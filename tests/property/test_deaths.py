@@ -1,0 +1,171 @@
+"""Processes that die on records, with no word: each record that kills is put aside, all others are done once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.kafka.line import Limits
+from streams.kafka.partition import PartitionRunner
+from streams.kafka.records import Group, Handler, Outgoing, Place, Received
+from streams.kafka.suspects import Convicted, Suspects
+
+TOPICS = ("scenes", "scenes.analogue")
+# In company, in a first batch that is noted, and twice alone; and twice in what follows the first batches, where these
+# are so small that it is among the next ones.
+MOST_DEATHS = 6
+Ident = tuple[str, int, int]
+
+
+@dataclass
+class Record:
+    topic: str
+    partition: int
+    offset: int
+    value: bytes = b"v"
+    key: bytes = b"k"
+    headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp: int = 0
+
+
+@dataclass
+class Kafka:
+    """What outlives processes: records, offsets, notes and outputs."""
+
+    sizes: Mapping[Place, int]
+    deadly: frozenset[Ident]
+    offsets: dict[Place, int] = field(default_factory=dict)
+    notes: list[tuple[bytes, bytes | None, int]] = field(default_factory=list)
+    outputs: list[Outgoing] = field(default_factory=list)
+
+    def write(self, notes: Sequence[Outgoing]) -> None:
+        self.notes += [(one.key or b"", one.value, one.partition or 0) for one in notes]
+
+    @property
+    def done(self) -> bool:
+        return all(self.offsets.get(place, 0) == size for place, size in self.sizes.items())
+
+
+class Process:
+    """A worker until it dies; after that nothing of it is committed or noted any more."""
+
+    def __init__(self, kafka: Kafka, limits: Limits, rng: random.Random) -> None:
+        self.kafka, self.rng = kafka, rng
+        self.dead = asyncio.Event()
+        suspects = Suspects("suspects", "one", write=self.write)
+        numbers = sorted({place.partition for place in kafka.sizes})
+        for number in numbers:
+            suspects.drop(number)
+            records = [Record("suspects", number, 0, cast("bytes", v), k) for k, v, n in kafka.notes if n == number]
+            suspects.restore(number, cast("list[Received]", records))
+        group = Group("rows", tuple(Deadly(topic, self) for topic in TOPICS), None)
+        self.runners = [
+            PartitionRunner(group, number, Box(self), limits, suspects, lambda: None, self.fail) for number in numbers
+        ]
+
+    async def live(self) -> None:
+        for runner in self.runners:
+            for place in runner.places:
+                first = self.kafka.offsets.get(place, 0)
+                there = [Record(*place, offset) for offset in range(first, self.kafka.sizes[place])]
+                runner.put(place, cast("list[Received]", there))
+            runner.run()
+        while not self.kafka.done and not self.dead.is_set():  # noqa: ASYNC110 - it is waited for by turns
+            await asyncio.sleep(0)
+        for runner in self.runners:
+            if self.dead.is_set():
+                runner.halt()
+            else:
+                await runner.stop()
+
+    async def write(self, notes: Sequence[Outgoing]) -> None:
+        await self.lives()
+        self.kafka.write(notes)
+
+    async def lives(self) -> None:
+        """Take some turns; of a process that is dead nobody hears again."""
+        for _ in range(self.rng.randint(0, 4)):
+            await asyncio.sleep(0)
+        if self.dead.is_set():
+            await asyncio.Event().wait()
+
+    def fail(self, error: BaseException) -> None:
+        raise AssertionError(error)
+
+
+class Deadly(Handler[bytes]):
+    def __init__(self, topic: str, process: Process) -> None:
+        self.topic = self.stage = topic
+        self.process = process
+
+    async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
+        await self.process.lives()
+        if any((one.topic, one.partition, one.offset) in self.process.kafka.deadly for one in records):
+            self.process.dead.set()
+            await asyncio.Event().wait()
+        return [b""] * len(records)
+
+    def apply(self, records: Sequence[Received], prepared: Sequence[bytes]) -> Iterable[Outgoing]:
+        return [Outgoing("done", _ident(record), one) for record, one in zip(records, prepared, strict=True)]
+
+    def bury(self, record: Received, error: Exception) -> Outgoing:
+        assert isinstance(error, Convicted)
+        return Outgoing("dead", _ident(record), error.suspect.exception.encode())
+
+
+class Box:
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    async def start(self) -> None: ...
+
+    async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
+        del rows
+        await self.process.lives()
+        kafka = self.process.kafka
+        kafka.offsets.update(offsets)
+        kafka.outputs += [one for one in outputs if one.topic != "suspects"]
+        kafka.write([one for one in outputs if one.topic == "suspects"])
+
+    async def flush(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def _ident(record: Received) -> bytes:
+    return repr((record.topic, record.partition, record.offset)).encode()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3))
+def test_what_kills_is_put_aside_and_all_else_is_done_once(seed: int, culprits: int) -> None:
+    rng = random.Random(seed)
+    sizes = {Place(topic, number): rng.randint(0, 30) for number in range(2) for topic in TOPICS}
+    every = [(*place, offset) for place, size in sizes.items() for offset in range(size)]
+    deadly = frozenset(rng.sample(every, min(culprits, len(every))))
+    kafka = Kafka(sizes, deadly)
+    limits = Limits(rng.choice([1, 3, 8, 50]), 100)
+
+    async def lives() -> int:
+        deaths = 0
+        while not kafka.done:
+            process = Process(kafka, limits, rng)
+            await process.live()
+            deaths += process.dead.is_set()
+            assert deaths <= MOST_DEATHS * len(deadly), "it dies for ever"
+        return deaths
+
+    asyncio.run(lives())
+    dead = {one.key for one in kafka.outputs if one.topic == "dead"}
+    assert dead == {repr(one).encode() for one in deadly}
+    assert all(one.value == b"died" for one in kafka.outputs if one.topic == "dead")
+    assert Counter(one.key for one in kafka.outputs) == Counter(repr(one).encode() for one in every)
+    last: dict[bytes, bytes | None] = {key: value for key, value, _ in kafka.notes}
+    assert set(last.values()) <= {None}
