@@ -114,7 +114,9 @@ export const drawn = (place) => {
   if (!pulse) return;
   const groups = grouped(lived(pulse));
   const isRun = pulse.source === "run";
-  const xaxis = isRun ? { title: { text: "stretches of the log, in order", font: { size: 11 } } } : { type: "date", tickformat: "%H:%M", hoverformat: "%H:%M:%S" };
+  // In a few minutes several ticks share a minute.
+  const brief = !isRun && epoch(groups.at(-1).at) - epoch(groups[0].at) < 480;
+  const xaxis = isRun ? { title: { text: "stretches of the log, in order", font: { size: 11 } } } : { type: "date", tickformat: brief ? "%H:%M:%S" : "%H:%M", nticks: brief ? 5 : 8, hoverformat: "%H:%M:%S" };
   // Plotly shows moments of a date axis as they are written: here in local time.
   const local = isRun ? groups.map((_, index) => index + 1) : groups.map((one) => new Date(epoch(one.at) * 1000 - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 19));
   drawChart(place.querySelector("[data-chart=verdicts]"), FINAL.map(([kind, name]) => ({ type: "bar", x: local, y: groups.map((one) => one[kind]), name, marker: { color: `--${SHADES[kind]}` }, hovertemplate: "%{y}" })), { barmode: "stack", bargap: 0.08, hovermode: "x unified", xaxis, yaxis: { tickformat: ",d", rangemode: "tozero" } });
