@@ -58,10 +58,16 @@ async def prepare(
     finally:
         asking.reset(token)
     half = len(records) // 2
-    first, second = await prepare(handler, records[:half]), await prepare(handler, records[half:])
+    return joined([await prepare(handler, records[:half]), await prepare(handler, records[half:])])
+
+
+def joined(batches: Sequence[Batch[Prepared]]) -> Batch[Prepared]:
+    """Return batches of one handler, one after the other, as one."""
+    if len(batches) == 1:
+        return batches[0]
     return Batch(
-        handler,
-        [*first.records, *second.records],
-        [*first.prepared, *second.prepared],
-        [*first.culprits, *second.culprits],
+        batches[0].handler,
+        [record for batch in batches for record in batch.records],
+        [one for batch in batches for one in batch.prepared],
+        [culprit for batch in batches for culprit in batch.culprits],
     )

@@ -1,4 +1,4 @@
-"""One partition number of a group: each topic's batches are prepared ahead; what is ready is committed together."""
+"""One partition number of a group: each topic is prepared ahead; what is ready is committed together."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from schemas.topics import dead_topic
-from streams.kafka.bisect import Batch, Culprit, prepare
+from streams.kafka.bisect import Batch
 from streams.kafka.culprits import CulpritsInARow
 from streams.kafka.dead_letters import counted
+from streams.kafka.line import Limits, Line
 from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.patience import is_unsendable
-from streams.kafka.records import Group, Handler, HandlerError, Outgoing, Place, Received
-from streams.kafka.suspects import TRIES, BatchError, Convicted, Suspects
+from streams.kafka.records import Group, HandlerError, Outgoing, Place, Received
+from streams.kafka.suspects import TRIES, BatchError, Suspects
 from streams.kafka.transactions import Outbox
 
 
@@ -25,22 +25,13 @@ class LogError(Exception):
     """A partition's log that was cut off or made anew under a live worker; the message says from where to where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Records in a transaction, records that wait before their partition is paused, seconds to restore: at most."""
-
-    max_records: int
-    max_buffered: int
-    restore_seconds: float = 300.0
-
-
 class PartitionRunner:
     """Takes the records of a partition number and sends what comes of them.
 
-    While batches are committed the next of each topic is prepared. What is ready when a commit begins goes into it, one
-    batch of a topic at most, for a commit costs the same for few records as for many. An error after a row was touched,
-    or while batches are sent, goes to `fail`, which ends the process: memory may be ahead of the log. Where the records
-    may be to blame it is a BatchError, and whoever tries them next knows them as suspects.
+    While batches are committed the next of each topic are prepared. What is ready when a commit begins goes into it,
+    for a commit costs the same for few records as for many. An error after a row was touched, or while batches are
+    sent, goes to `fail`, which ends the process: memory may be ahead of the log. Where the records may be to blame it
+    is a BatchError, and whoever tries them next knows them as suspects.
     """
 
     def __init__(
@@ -61,20 +52,22 @@ class PartitionRunner:
         self.next_offsets: dict[Place, int] = {}
         # What this runner committed; nothing before its first batch.
         self.committed_offsets: dict[Place, int] = {}
-        self._limits = limits
+        self._max_records = limits.max_records
         self._suspects = suspects
         self._passed: list[Outgoing] = []
-        self._on_room = on_room
         self._fail = fail
         self._meter = meter
-        self._waiting: dict[Place, deque[Received]] = {Place(topic, number): deque() for topic in group.topics}
-        self._arrived = {place: asyncio.Event() for place in self._waiting}
-        self._ready: dict[Place, Batch[Any]] = {}
-        self._turns = deque(self._waiting)
+        places = {Place(handler.topic, number): handler for handler in group.handlers}
         self._is_ready = asyncio.Event()
-        self._was_taken = {place: asyncio.Event() for place in self._waiting}
+        self._lines = {
+            place: Line(place, handler, limits, suspects, self._is_ready.set, on_room, self._failed)
+            for place, handler in places.items()
+        }
+        self._turns = deque(self._lines.values())
         self._busy = asyncio.Lock()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._halted = False
+        self._leaving: list[asyncio.Task[Any]] = []
         self._culprits = CulpritsInARow(number)
         self._open_records = 0
 
@@ -86,7 +79,7 @@ class PartitionRunner:
     @property
     def places(self) -> Iterable[Place]:
         """The partitions that it takes records of."""
-        return self._waiting.keys()
+        return self._lines.keys()
 
     @property
     def open_records(self) -> int:
@@ -95,7 +88,7 @@ class PartitionRunner:
 
     def is_full(self, place: Place) -> bool:
         """Return whether so many records of this topic wait that no more should be fetched."""
-        return len(self._waiting[place]) >= self._limits.max_buffered
+        return self._lines[place].is_full
 
     def put(self, place: Place, records: Sequence[Received]) -> None:
         """Take records of a poll; raises LogError for those from before the next one.
@@ -116,16 +109,15 @@ class PartitionRunner:
         if self._open_records == 0:
             self.progressed_at_seconds = time.monotonic()
         self.next_offsets[place] = records[-1].offset + 1
-        self._waiting[place].extend(records)
         self._open_records += len(records)
-        self._arrived[place].set()
+        self._lines[place].put(records)
 
     def run(self) -> None:
         """Begin to work."""
-        for work in (*(self._prepare_ahead(place) for place in self._waiting), self._commit_in_order()):
-            task = asyncio.create_task(work, name=self.name)
-            task.add_done_callback(self._ended)
-            self._tasks.append(task)
+        self._committing = asyncio.create_task(self._commit_in_order(), name=self.name)
+        self._committing.add_done_callback(self._ended)
+        for line in self._lines.values():
+            line.begin()
 
     async def pause(self) -> bool:
         """Finish the batch that is being committed and drop what waits; return whether rows are as they are in Kafka.
@@ -133,15 +125,9 @@ class PartitionRunner:
         Where they are, `run` may begin again, with the records behind the last committed ones.
         """
         async with self._busy:
-            for task in self._tasks:
-                task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        clean = all(isinstance(one, asyncio.CancelledError) for one in ended)
-        self._tasks.clear()
-        self._ready.clear()
-        for waiting in self._waiting.values():
-            waiting.clear()
-        self._open_records = 0
+            leaving = self._drop()
+        ended = await asyncio.gather(*leaving, return_exceptions=True)
+        clean = not any(isinstance(one, Exception) for one in ended)
         self.next_offsets = {**self.committed_offsets}
         if clean:
             await self.outbox.flush()
@@ -158,53 +144,28 @@ class PartitionRunner:
 
     def halt(self) -> None:
         """Touch no row from now on: Kafka was away, and what became of the batch in flight is not known."""
-        for task in self._tasks:
-            task.remove_done_callback(self._ended)
-            task.cancel()
+        self._halted = True
+        self._leaving += self._drop()
 
     async def abandon(self) -> None:
         """Drop everything at once."""
         self.halt()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
         await self.outbox.stop()
 
-    async def _prepare_ahead(self, place: Place) -> None:
-        handler, was_taken = self.group.handler_of(place.topic), self._was_taken[place]
-        while True:
-            records = await self._take(place)
-            async with self._suspects.trying(handler.stage, records) as committed:
-                batch = await self._prepare(handler, records)
-                while place in self._ready:
-                    was_taken.clear()
-                    await was_taken.wait()
-                self._ready[place] = batch
-                self._is_ready.set()
-                if committed is not None:
-                    await committed.wait()
-
-    async def _prepare(self, handler: Handler[Any], records: Sequence[Received]) -> Batch[Any]:
-        suspect = self._suspects.of(records[0])
-        if suspect is not None and suspect.tries >= TRIES:
-            return Batch(handler, (), (), (Culprit(records[0], Convicted(suspect)),))
-        return await prepare(handler, records, suspect)
-
-    async def _take(self, place: Place) -> Sequence[Received]:
-        """Return the next records of a topic."""
-        waiting = self._waiting[place]
-        while not waiting:
-            self._arrived[place].clear()
-            await self._arrived[place].wait()
-        was_full = self.is_full(place)
-        most = self._suspects.trials.most(place, waiting[0], min(len(waiting), self._limits.max_records))
-        count = self._suspects.before_next(place, waiting, most)
-        records = [waiting.popleft() for _ in range(count)]
-        if was_full:
-            self._on_room()
-        return records
+    def _drop(self) -> list[asyncio.Task[Any]]:
+        """Forget all records; return what was under way, cancelled."""
+        tasks: list[asyncio.Task[Any]] = [task for line in self._turns for task in line.drop()]
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            committing.cancel()
+            tasks.append(committing)
+        self._open_records = 0
+        return tasks
 
     async def _commit_in_order(self) -> None:
         while True:
-            while not self._ready:
+            while not any(line.ready for line in self._turns):
                 self._is_ready.clear()
                 await self._is_ready.wait()
             async with self._busy:
@@ -212,20 +173,18 @@ class PartitionRunner:
 
     def _take_ready(self) -> list[Batch[Any]]:
         """Return what is ready, as much as a transaction takes; topics take turns, and a suspect goes alone."""
-        batches: list[Batch[Any]] = []
-        count = 0
+        taken: list[Batch[Any]] = []
+        room = self._max_records
         self._turns.rotate(-1)
-        for place in [place for place in self._turns if place in self._ready]:
-            records = self._ready[place].all_records
-            suspected = self._suspects.of(records[0]) is not None
-            if batches and (suspected or count + len(records) > self._limits.max_records):
+        for line in [line for line in self._turns if line.ready]:
+            suspected = line.suspected
+            if taken and (suspected or line.ready > room):
                 continue
-            batches.append(self._ready.pop(place))
-            self._was_taken[place].set()
-            count += len(records)
+            taken.append(line.take(room))
+            room -= len(taken[-1].all_records)
             if suspected:
                 break
-        return batches
+        return taken
 
     async def _commit(self, batches: Sequence[Batch[Any]]) -> None:
         offsets = {
@@ -287,4 +246,8 @@ class PartitionRunner:
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        if not self._halted:
             self._fail(error)

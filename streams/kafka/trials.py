@@ -111,6 +111,10 @@ class Trials:
         """Return how many of the waiting records go together: those that a process did not survive go one by one."""
         return 1 if first.offset <= self._left.get(place, -1) else most
 
+    def is_proven(self, place: Place) -> bool:
+        """Return whether batches are not noted any more."""
+        return self._write is None or place in self._proven
+
     @asynccontextmanager
     async def trying(
         self, stage: str, records: Sequence[Received], suspect: Suspect | None
@@ -129,7 +133,7 @@ class Trials:
                 yield attempt.committed
         else:
             async with self._gate.together():
-                if place not in self._proven:
+                if not self.is_proven(place):
                     self._begun[place] = records[-1].offset
                     await self._write([self._noted(self._beginning(place, records))])
                 yield None

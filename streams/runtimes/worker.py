@@ -16,9 +16,9 @@ from streams.kafka.clients import BrokerAway, client_options, kept_out
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
+from streams.kafka.line import Limits
 from streams.kafka.membership import Membership
 from streams.kafka.notes import Notes
-from streams.kafka.partition import Limits
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
 from streams.kafka.topics_admin import TopicError, look, specs

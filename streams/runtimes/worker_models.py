@@ -38,8 +38,9 @@ class ModelThread:
     """One thread; calls that wait for it at the same time are answered together.
 
     Batches so cross partitions: `max_batch` items at most go to the model at once. After a batch that several calls
-    shared the next one waits up to `max_wait_ms` for company; a call that comes alone is answered at once. Suspects
-    never share a call, for whoever shared it would share the blame.
+    shared, the next one goes when its first call has waited for `max_wait_ms`, for the model or for company; a call
+    that comes alone is answered at once. Suspects never share a call, for whoever shared it would share the blame. A
+    call that was given up before its turn is left out.
 
     A batch that is not answered within `deadline_seconds` is hung: whoever asked is told, and nothing is answered any
     more, for a thread cannot be ended. `on_hung` is told for those who have gone meanwhile, and `fail` of an error that
@@ -113,27 +114,36 @@ class ModelThread:
                     await self._answer([call])
 
     async def _next(self) -> list[_Call]:
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        if (
-            self._crowded
-            and not self._waiting[0].alone
-            and sum(len(call.items) for call in self._waiting) < self._max_batch
-        ):
-            await asyncio.sleep(self._max_wait_seconds)
-        calls = [self._waiting.popleft()]
-        count = len(calls[0].items)
-        others: deque[_Call] = deque()
-        # The longest waiting call says what is asked; whoever asks the same comes along, past those who ask otherwise.
-        while self._waiting and count < self._max_batch and not calls[0].alone:
-            call = self._waiting.popleft()
-            if call.ask == calls[0].ask and not call.alone and count + len(call.items) <= self._max_batch:
+        calls: list[_Call] = []
+        while not calls:
+            while not self._waiting:
+                self._arrived.clear()
+                await self._arrived.wait()
+            await self._wait_for_company()
+            calls = self._take()
+        return calls
+
+    async def _wait_for_company(self) -> None:
+        first = self._waiting[0]
+        if not self._crowded or first.alone or sum(len(call.items) for call in self._waiting) >= self._max_batch:
+            return
+        left_seconds = first.since_seconds + self._max_wait_seconds - time.monotonic()
+        if left_seconds > 0:
+            await asyncio.sleep(left_seconds)
+
+    def _take(self) -> list[_Call]:
+        """Take the call that waits longest, which says what is asked, and those that ask the same past the others."""
+        wanted = [call for call in self._waiting if not call.answer.done()]
+        calls, others = wanted[:1], wanted[1:]
+        count = sum(len(call.items) for call in calls)
+        self._waiting.clear()
+        for call in others:
+            alike = call.ask == calls[0].ask and not call.alone and not calls[0].alone
+            if alike and count + len(call.items) <= self._max_batch:
                 calls.append(call)
                 count += len(call.items)
             else:
-                others.append(call)
-        self._waiting.extendleft(reversed(others))
+                self._waiting.append(call)
         return calls
 
     async def _answer(self, calls: Sequence[_Call]) -> bool:

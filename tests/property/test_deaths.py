@@ -12,7 +12,8 @@ from typing import cast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.kafka.partition import Limits, PartitionRunner
+from streams.kafka.line import Limits
+from streams.kafka.partition import PartitionRunner
 from streams.kafka.records import Group, Handler, Outgoing, Place, Received
 from streams.kafka.suspects import Convicted, Suspects
 

@@ -6,7 +6,7 @@ from typing import cast
 from aiokafka.errors import MessageSizeTooLargeError
 from test_partition_runner import LABELS, SCENES, Bench, Record, records, turns
 
-from streams.kafka.partition import Limits
+from streams.kafka.line import Limits
 from streams.kafka.records import HandlerError, Place, Received
 from streams.kafka.suspects import BatchError
 

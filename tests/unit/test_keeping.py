@@ -16,7 +16,7 @@ from test_partition_runner import Record, turns
 
 from streams.kafka import beginning, groups
 from streams.kafka.groups import Groups
-from streams.kafka.partition import Limits
+from streams.kafka.line import Limits
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received, Restored
 from streams.kafka.restore import Progress
 from streams.kafka.suspects import Suspects

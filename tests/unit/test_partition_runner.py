@@ -10,7 +10,8 @@ import pytest
 
 from streams.kafka.bisect import prepare
 from streams.kafka.dead_letters import Failure, bury
-from streams.kafka.partition import Limits, LogError, PartitionRunner
+from streams.kafka.line import Limits
+from streams.kafka.partition import LogError, PartitionRunner
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received
 from streams.kafka.suspects import BatchError, Hung, Suspects, asking
 
@@ -109,13 +110,13 @@ class Sent:
 
 
 class Bench:
-    def __init__(self, limits: Limits = FEW) -> None:
+    def __init__(self, limits: Limits = FEW, suspects: Suspects | None = None) -> None:
         self.scenes, self.labels = Echo("scenes"), Echo("labels")
         self.outbox = Sent()
         self.outbox.slow.set()
         self.failures: list[BaseException] = []
         self.rooms: list[bool] = []
-        self.suspects = Suspects("suspects", "one")
+        self.suspects = suspects or Suspects("suspects", "one")
         group = Group("rows", (self.scenes, self.labels), Kept())
         self.runner = PartitionRunner(
             group, 0, self.outbox, limits, self.suspects, lambda: self.rooms.append(True), self.failures.append
@@ -125,6 +126,16 @@ class Bench:
 async def turns(count: int = 50) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def in_flight(count: int) -> Bench:
+    """Return a bench of two records a transaction that was given so many, and whose first batch is being sent."""
+    bench = Bench(Limits(2, 100))
+    bench.outbox.slow.clear()
+    bench.runner.put(SCENES, records("scenes", 0, count))
+    bench.runner.run()
+    await turns()
+    return bench
 
 
 def test_batches_are_committed_in_order_and_topics_take_turns() -> None:
@@ -144,17 +155,74 @@ def test_batches_are_committed_in_order_and_topics_take_turns() -> None:
 
 def test_the_next_batch_is_prepared_while_one_is_committed_and_no_further() -> None:
     async def run() -> None:
-        bench = Bench(Limits(2, 100))
-        bench.outbox.slow.clear()
-        bench.runner.put(SCENES, records("scenes", 0, 20))
-        bench.runner.run()
-        await turns()
+        bench = await in_flight(20)
         assert bench.outbox.batches == []
-        # One being sent, one ready, one that waits for the place of the one that is ready.
-        assert bench.scenes.asked == [2, 2, 2]
+        assert bench.outbox.sending == 1
+        assert bench.scenes.asked == [2, 2]
         bench.outbox.slow.set()
         await turns(200)
         assert len(bench.outbox.batches) == 10
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_what_comes_is_prepared_at_once_and_committed_in_its_order() -> None:
+    """Whoever is still being prepared keeps nobody from the models, and nobody behind it is committed first."""
+
+    async def run() -> None:
+        bench = Bench(Limits(8, 100))
+        bench.runner.run()
+        bench.scenes.gate.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 2))
+        await turns()
+        held, bench.scenes.gate = bench.scenes.gate, asyncio.Event()
+        bench.scenes.gate.set()
+        bench.runner.put(SCENES, records("scenes", 2, 3))
+        bench.runner.put(LABELS, records("labels", 0, 1))
+        await turns()
+        assert bench.scenes.asked == [2, 3]
+        assert [offsets for _, _, offsets in bench.outbox.batches] == [{LABELS: 1}]
+        held.set()
+        await turns()
+        assert [offsets for _, _, offsets in bench.outbox.batches] == [{LABELS: 1}, {SCENES: 5}]
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_no_more_is_prepared_ahead_than_a_transaction_takes() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(4, 100))
+        bench.scenes.gate.clear()
+        bench.runner.run()
+        for first in range(0, 9, 3):
+            bench.runner.put(SCENES, records("scenes", first, 3))
+            await turns()
+        assert bench.scenes.asked == [3, 1]
+        bench.scenes.gate.set()
+        await turns(200)
+        assert sum(bench.scenes.asked) == 9
+        assert bench.outbox.batches[-1][2] == {SCENES: 9}
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_what_is_still_being_prepared_is_dropped_by_a_pause_and_prepared_again() -> None:
+    async def run() -> None:
+        bench = Bench(Limits(4, 100))
+        bench.scenes.gate.clear()
+        bench.runner.put(SCENES, records("scenes", 0, 3))
+        bench.runner.run()
+        await turns()
+        assert await bench.runner.pause()
+        assert (bench.runner.open_records, bench.runner.next_offsets, bench.failures) == (0, {}, [])
+        bench.scenes.gate.set()
+        bench.runner.run()
+        bench.runner.put(SCENES, records("scenes", 0, 3))
+        await turns()
+        assert [offsets for _, _, offsets in bench.outbox.batches] == [{SCENES: 3}]
         await bench.runner.stop()
 
     asyncio.run(run())
@@ -218,11 +286,7 @@ def test_an_error_after_a_row_was_touched_is_told_and_nothing_is_sent() -> None:
 
 def test_stopping_finishes_the_batch_in_flight_before_the_outbox_closes() -> None:
     async def run() -> None:
-        bench = Bench(Limits(2, 100))
-        bench.outbox.slow.clear()
-        bench.runner.put(SCENES, records("scenes", 0, 6))
-        bench.runner.run()
-        await turns()
+        bench = await in_flight(6)
         stopping = asyncio.create_task(bench.runner.stop())
         await turns()
         assert not stopping.done()
@@ -268,11 +332,7 @@ def test_a_log_that_went_back_is_never_taken_for_what_was_read_before(again: int
 
 def test_a_partition_that_was_kept_goes_on_behind_what_it_committed() -> None:
     async def run() -> None:
-        bench = Bench(Limits(2, 100))
-        bench.outbox.slow.clear()
-        bench.runner.put(SCENES, records("scenes", 0, 6))
-        bench.runner.run()
-        await turns()
+        bench = await in_flight(6)
         pausing = asyncio.create_task(bench.runner.pause())
         await turns()
         bench.outbox.slow.set()

@@ -32,10 +32,7 @@ class Topic:
 
 
 def bench_on(topic: Topic) -> Bench:
-    bench = Bench(FEW)
-    suspects = topic.restored()
-    bench.suspects = bench.runner._suspects = suspects
-    return bench
+    return Bench(FEW, topic.restored())
 
 
 def test_a_first_batch_is_noted_before_it_is_tried_and_cleared_by_what_commits_it() -> None:
@@ -56,6 +53,31 @@ def test_a_first_batch_is_noted_before_it_is_tried_and_cleared_by_what_commits_i
         await turns()
         assert len(bench.outbox.batches) == 2
         assert len([one for one in bench.outbox.sent if one.topic == "suspects"]) == 1
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_until_something_was_committed_one_batch_is_noted_and_tried_at_a_time() -> None:
+    async def run() -> None:
+        bench = bench_on(Topic())
+        bench.scenes.gate.clear()
+        bench.runner.run()
+        for first in (7, 8, 9):
+            bench.runner.put(SCENES, records("scenes", first, 1))
+            await turns()
+        assert bench.scenes.asked == [1]
+        bench.scenes.gate.set()
+        await turns()
+        assert bench.scenes.asked == [1, 2]
+        bench.scenes.gate.clear()
+        for first in (10, 11):
+            bench.runner.put(SCENES, records("scenes", first, 1))
+            await turns()
+        assert bench.scenes.asked == [1, 2, 1, 1]
+        bench.scenes.gate.set()
+        await turns()
+        assert bench.outbox.batches[-1][2] == {SCENES: 12}
         await bench.runner.stop()
 
     asyncio.run(run())

@@ -114,6 +114,51 @@ def test_a_call_that_was_given_up_disturbs_nobody() -> None:
     asyncio.run(run())
 
 
+def test_a_call_that_was_given_up_before_its_turn_is_not_answered() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 1.0)
+        model.hold.clear()
+        first = asyncio.create_task(thread.ask(model.double, [1]))
+        await asyncio.sleep(0.01)
+        given_up = [asyncio.create_task(thread.ask(model.double, [n])) for n in (2, 3)]
+        await asyncio.sleep(0)
+        for one in given_up:
+            one.cancel()
+        await asyncio.wait(given_up)
+        model.hold.set()
+        await first
+        assert list(await thread.ask(model.double, [4, 5])) == [8, 10]
+        assert model.batches == [1, 2]
+        thread.close()
+
+    asyncio.run(run())
+
+
+def test_after_a_shared_batch_what_comes_alone_waits_for_company_and_a_full_batch_does_not() -> None:
+    async def run() -> None:
+        model, thread = Model(), ModelThread("models", 8, 60_000.0)
+
+        async def share() -> None:
+            model.hold.clear()
+            first = asyncio.create_task(thread.ask(model.double, [1] * 8))
+            await asyncio.sleep(0.01)
+            shared = [asyncio.create_task(thread.ask(model.double, [n] * 4)) for n in (2, 3)]
+            await asyncio.sleep(0)
+            model.hold.set()
+            await asyncio.gather(first, *shared)
+
+        await share()
+        assert len(await thread.ask(model.double, [4] * 8)) == 8
+        await share()
+        waiting = asyncio.create_task(thread.ask(model.double, [5]))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        waiting.cancel()
+        thread.close()
+
+    asyncio.run(run())
+
+
 def test_what_is_not_answered_in_time_is_told_to_all_who_asked_and_to_nobody_else() -> None:
     async def run() -> None:
         model, thread = Model(), ModelThread("models", 8, 1.0, deadline_seconds=0.05)
