@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
-from aiokafka.errors import KafkaError
 
+from streams.kafka.assignment import AssignmentError, by_number
 from streams.kafka.beginning import Beginning
 from streams.kafka.last_words import LastWords
 from streams.kafka.line import Limits
@@ -16,26 +16,20 @@ from streams.kafka.meter import UNMETERED, Meter
 from streams.kafka.partition import PartitionRunner
 from streams.kafka.patience import may_pass, pause_seconds
 from streams.kafka.records import Group, Place, Received
+from streams.kafka.resting import Resting
 from streams.kafka.suspects import BatchError, Suspects
 from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
 
 _log = structlog.get_logger(__name__)
 # So often in a row without a batch that was committed; then it is not Kafka that is away.
 _STARTS_OVER = 5
-Name = tuple[str, int]
-
-
-class AssignmentError(Exception):
-    """Topics of a group that were not assigned alike; the message says which and what to do."""
 
 
 class Groups:
     """Runs every assigned partition number of every group.
 
-    A rebalance revokes all partitions and assigns most of them again. A partition is kept, with its rows and its
-    outbox, where its last batch was committed and the group's generation is the next one: then nobody can have owned it
-    in between. (And if somebody had, its outbox would be fenced and its first batch would not be committed.) All others
-    begin from Kafka.
+    A rebalance revokes all partitions and assigns most of them again: their runners rest, and those that may go on do.
+    All others begin from Kafka.
     """
 
     def __init__(
@@ -69,12 +63,11 @@ class Groups:
         self._last_words = LastWords(sending, suspects, fail)
         self._beginning = Beginning(sending.options, suspects, limits.restore_seconds, meter, reached)
         self._runners: dict[Place, PartitionRunner] = {}
-        self._resting: dict[Name, PartitionRunner] = {}
+        self._resting = Resting(self._beginning)
         self._unsought: set[Place] = set()
         self._starting: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
         self._places: set[Place] = set()
-        self._generation = 0
         self._starts_over = 0
 
     @property
@@ -111,10 +104,9 @@ class Groups:
         await _cancel(starting)
         runners, self._runners = self.runners, {}
         self._unsought.clear()
-        await asyncio.gather(*(self._rest(runner) for runner in runners))
+        await asyncio.gather(*(self._resting.rest(runner) for runner in runners))
         if self.draining:
-            resting, self._resting = self._resting, {}
-            await asyncio.gather(*(runner.outbox.stop() for runner in resting.values()))
+            await self._resting.stop()
 
     def unsought(self) -> Mapping[Place, int | None]:
         """Return the partitions that work and whose committed offset was not read since they began."""
@@ -199,41 +191,21 @@ class Groups:
         await _cancel(starting)
         await self._beginning.wait_a_little(leaving)
         await asyncio.sleep(pause_seconds(self._starts_over))
-        await self._start(self._generation)
+        await self._start(self._resting.generation)
 
     async def _start(self, generation: int) -> None:
         try:
-            owned = self._owned()
+            owned = by_number(self._groups, self._places)
         except AssignmentError:
             # A static member that comes back is given the same again, also when all is well meanwhile.
             await self.leave()
             raise
-        kept = self._keep(owned, generation)
-        new = {
-            self._new_runner(group, number): places
-            for (group, number), places in owned.items()
-            if (group.name, number) not in kept
-        }
-        for (group, number), places in owned.items():
-            if (group.name, number) in kept:
-                self._work(kept[group.name, number], places)
+        kept = self._resting.wake(owned, generation)
+        new = {self._new_runner(group, name[1]): places for name, (group, places) in owned.items() if name not in kept}
+        for name, runner in kept.items():
+            self._work(runner, owned[name][1])
         _log.info("assigned", partitions=len(self._places), generation=generation, kept=len(kept), begun=len(new))
         await self._beginning.begin([*new], lambda runner: self._work(runner, new[runner]))
-
-    def _keep(self, owned: Mapping[tuple[Group, int], list[Place]], generation: int) -> dict[Name, PartitionRunner]:
-        """Return the resting runners that may go on; the others are let go, with their rows."""
-        follows = generation == self._generation + 1
-        self._generation = generation
-        names = {(group.name, number) for group, number in owned}
-        # A number is kept whole: its groups share what is noted of suspects.
-        broken = {number for name, number in names if (name, number) not in self._resting}
-        resting, self._resting = self._resting, {}
-        kept = {name: runner for name, runner in resting.items() if follows and name in names and name[1] not in broken}
-        leaving = [runner for name, runner in resting.items() if name not in kept]
-        for runner in leaving:
-            self._beginning.drop(runner)
-        self._beginning.let_go(runner.outbox.stop() for runner in leaving)
-        return kept
 
     def _work(self, runner: PartitionRunner, places: Iterable[Place]) -> None:
         for place in places:
@@ -242,34 +214,6 @@ class Groups:
         self.polled_at_seconds = time.monotonic()
         runner.run()
         self._room.set()
-
-    async def _rest(self, runner: PartitionRunner) -> None:
-        try:
-            clean = await runner.pause()
-        except (KafkaError, OSError) as error:
-            _log.warning("kafka_away", what="commit", error=repr(error))
-            clean = False
-        if clean:
-            self._resting[runner.group.name, runner.number] = runner
-        else:
-            self._beginning.drop(runner)
-            self._beginning.let_go([runner.outbox.stop()])
-
-    def _owned(self) -> dict[tuple[Group, int], list[Place]]:
-        owned = {}
-        for group in self._groups:
-            for number in sorted({place.partition for place in self._places if place.topic in group.topics}):
-                places = [Place(topic, number) for topic in group.topics]
-                missing = [place for place in places if place not in self._places]
-                if missing:
-                    alone = ", ".join(place.topic for place in missing)
-                    raise AssignmentError(
-                        f"partition {number} of {alone} was not assigned together with that of "
-                        f"{', '.join(group.topics)}: these topics need the same number of partitions; "
-                        "see `scenestream topics check`"
-                    )
-                owned[group, number] = places
-        return owned
 
     def _new_runner(self, group: Group, number: int) -> PartitionRunner:
         outbox = self._new_outbox(group, number)

@@ -45,7 +45,7 @@ from streams.kafka.transactions import SharedCommits
 _POLL_IN_A_HURRY_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
 # What comes right behind a poll is worth waiting for: each poll costs two threads a turn, and fills a batch of its own.
-_GATHER_SECONDS = 0.005
+_GATHER_SECONDS = 0.01
 
 
 class Consumer(driver.Consumer):

@@ -16,9 +16,9 @@ import structlog
 import uvloop
 from aiokafka.errors import KafkaError
 
+from streams.kafka.assignment import AssignmentError
 from streams.kafka.beginning import RestoreError
 from streams.kafka.clients import BrokerAway
-from streams.kafka.groups import AssignmentError
 from streams.kafka.partition import LogError
 from streams.kafka.patience import is_refused
 from streams.kafka.records import HandlerError

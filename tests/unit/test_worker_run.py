@@ -10,8 +10,8 @@ import faust
 import pytest
 from aiokafka.errors import KafkaError, ProducerFenced, SaslAuthenticationFailed, TopicAuthorizationFailedError
 
+from streams.kafka.assignment import AssignmentError
 from streams.kafka.clients import BrokerAway
-from streams.kafka.groups import AssignmentError
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
