@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,7 +34,7 @@ class Choice:
         return late and self.reason in {None, letter.failure.exception}
 
 
-async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncIterator[Letter]:
+async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncGenerator[Letter]:
     """Yield the chosen letters that were not sent back, those of a partition oldest first."""
     places = await partitions_of(kafka, choice.topics)
     if not places:
