@@ -9,11 +9,24 @@ from typing import Protocol, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 from pydantic import SecretStr
 
 from streams.kafka.refusals import refusal
 from streams.settings import KafkaSettings
+
+_DENIALS = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 
 
 class BrokerAway(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -27,6 +40,11 @@ def away(kafka: KafkaSettings, why: object) -> BrokerAway:
         "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS (and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* "
         "where it asks who you are)"
     )
+
+
+def not_allowed(kafka: KafkaSettings, why: object) -> BrokerAway:
+    """Return what is raised where Kafka knows who asks and does not let them."""
+    return BrokerAway(f"Kafka at {kafka.bootstrap_servers} refuses this user ({why}); an access rule has to allow it")
 
 
 class Client(Protocol):
@@ -82,11 +100,20 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
     try:
         try:
             await client.start()
+        except _DENIALS as error:
+            raise not_allowed(kafka, error) from error
         except (KafkaError, OSError) as error:
             raise await kept_out(kafka) or away(kafka, error) from error
         yield client
     finally:
         await stop()
+
+
+async def denied_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[str]:
+    """Return those of some topics that Kafka says nothing of to this user, though they may be there."""
+    async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
+        described = await admin.describe_topics(sorted(topics))
+    return [one["topic"] for one in described if one["error_code"] == TopicAuthorizationFailedError.errno]
 
 
 async def partitions_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[TopicPartition]:

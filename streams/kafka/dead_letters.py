@@ -19,6 +19,7 @@ REDRIVE_COUNT = "redrive.count"
 _DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
+_MOST_DIGITS = 18
 _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -125,11 +126,8 @@ def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
 
 
 def marked(record: Received) -> int | None:
-    """Return the offset of the letter that this mark says was sent back; None where it is a letter."""
-    if record.value is not None:
-        return None
-    value = dict(record.headers).get(_REDRIVEN)
-    return None if value is None else _number(value)
+    """Return the offset of the letter that this mark says was sent back; None where it is none, or names none."""
+    return None if record.value is not None else _digits(dict(record.headers).get(_REDRIVEN))
 
 
 def _text(value: bytes | None) -> str:
@@ -137,8 +135,13 @@ def _text(value: bytes | None) -> str:
 
 
 def _number(value: bytes | None) -> int:
+    return _digits(value) or 0
+
+
+def _digits(value: bytes | None) -> int | None:
     text = _text(value)
-    return int(text) if text.isdecimal() else 0
+    # No offset or count is longer, and Python refuses to read one of thousands of digits.
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def _time(value: bytes | None, timestamp_ms: int) -> datetime:

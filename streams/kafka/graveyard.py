@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +14,9 @@ from streams.kafka.records import Outgoing, Received
 from streams.settings import KafkaSettings
 
 _LETTERS_IN_A_TRANSACTION = 100
+# What a look at the dead topics keeps at most, so that it reads them once; and what a letter takes beside its bytes.
+_ROOM_BYTES = 32 * 2**20
+_OVERHEAD_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Choice:
         return late and self.reason in {None, letter.failure.exception}
 
 
-async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncIterator[Letter]:
+async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncGenerator[Letter]:
     """Yield the chosen letters that were not sent back, those of a partition oldest first."""
     places = await partitions_of(kafka, choice.topics)
     if not places:
@@ -39,22 +42,80 @@ async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncIterator[Letter]
     async with connected(_reader(kafka), kafka) as reader:
         ends: dict[TopicPartition, int] = await reader.end_offsets(places)
         starts: dict[TopicPartition, int] = await reader.beginning_offsets(places)
-        sent_back: set[tuple[TopicPartition, int]] = set()
-        # Marks lie behind their letters: only when all were seen is it known which letters are open.
+        waiting = Waiting(choice)
         async for record in _read(reader, ends, starts):
-            offset = marked(record)
-            if offset is not None:
-                sent_back.add((TopicPartition(record.topic, record.partition), offset))
+            waiting.take(record)
         found = 0
-        async for record in _read(reader, ends, starts):
+        for letter in waiting.letters.values():
             if choice.most is not None and found >= choice.most:
                 return
-            if marked(record) is not None:
-                continue
-            letter = read_letter(record)
-            if (TopicPartition(*letter.place), letter.offset) not in sent_back and choice.takes(letter):
+            found += 1
+            yield letter
+        if not waiting.full:
+            return
+        async for record in _read(reader, ends, starts | waiting.read):
+            if choice.most is not None and found >= choice.most:
+                return
+            beyond = waiting.beyond(record)
+            if beyond is not None:
                 found += 1
-                yield letter
+                yield beyond
+
+
+class Waiting:
+    """Letters of a first reading, less those sent back: marks lie behind them, so its end tells which are open.
+
+    There is room for some megabytes; what comes when it is full is read a second time, when all marks are known.
+    """
+
+    def __init__(self, choice: Choice, room_bytes: int = _ROOM_BYTES) -> None:
+        self.letters: dict[tuple[TopicPartition, int], Letter] = {}
+        self.full = False
+        # Up to where each partition was read when it was full.
+        self.read: dict[TopicPartition, int] = {}
+        self._choice = choice
+        self._sent_back: set[tuple[TopicPartition, int]] = set()
+        self._room = room_bytes
+
+    def take(self, record: Received) -> None:
+        """Take the next record of the first reading."""
+        place, offset = TopicPartition(record.topic, record.partition), marked(record)
+        if offset is not None:
+            letter = self.letters.pop((place, offset), None)
+            if letter is None:
+                self._sent_back.add((place, offset))
+            else:
+                self._room += _size(letter)
+            return
+        if self.full:
+            return
+        letter = self._chosen(record)
+        size = 0 if letter is None else _size(letter)
+        self.full = size > self._room
+        if self.full:
+            return
+        self.read[place] = record.offset + 1
+        if letter is not None:
+            self.letters[place, record.offset] = letter
+            self._room -= size
+
+    def beyond(self, record: Received) -> Letter | None:
+        """Return the letter of a second reading, if it is one that was chosen and not sent back."""
+        if (
+            marked(record) is not None
+            or (TopicPartition(record.topic, record.partition), record.offset) in self._sent_back
+        ):
+            return None
+        return self._chosen(record)
+
+    def _chosen(self, record: Received) -> Letter | None:
+        letter = read_letter(record)
+        return letter if self._choice.takes(letter) else None
+
+
+def _size(letter: Letter) -> int:
+    headers = sum(len(name) + len(value) for name, value in letter.headers)
+    return len(letter.value or b"") + len(letter.key or b"") + headers + len(letter.failure.message) + _OVERHEAD_BYTES
 
 
 async def letter_at(kafka: KafkaSettings, topic: str, partition: int, offset: int) -> Letter | None:

@@ -12,6 +12,9 @@ from streams.kafka.bisect import Batch, Culprit, joined, prepare
 from streams.kafka.records import Handler, Place, Received
 from streams.kafka.suspects import TRIES, Convicted, Suspects
 
+# One that is ready while the one before it is sent, and one that is being prepared.
+_TRANSACTIONS_AHEAD = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -32,8 +35,8 @@ class Line:
     """Begins to prepare whatever comes at once, also while batches before it are being prepared, and keeps the order.
 
     So records wait for the models with all others that do, of any partition, to be answered together, and not here for
-    the batch before theirs. As many are ahead as a transaction takes; the others wait. Suspects are prepared alone, and
-    until something was committed one batch is at a time, for each is noted before it is tried.
+    the batch before theirs. As many are ahead as two transactions take; the others wait. Suspects are prepared alone,
+    and until something was committed one batch is at a time, for each is noted before it is tried.
     """
 
     def __init__(
@@ -112,10 +115,12 @@ class Line:
 
     def _fill(self) -> None:
         was_full = self.is_full
-        while self._begun and self._waiting and self._has_room():
-            most = min(len(self._waiting), self._limits.max_records - self._records_ahead)
+        while self._begun and self._waiting:
+            most = min(len(self._waiting), self._limits.max_records)
             most = self._suspects.trials.most(self.place, self._waiting[0], most)
             count = self._suspects.before_next(self.place, self._waiting, most)
+            if not self._has_room(count):
+                break
             ahead = _Ahead([self._waiting.popleft() for _ in range(count)])
             self._ahead.append(ahead)
             self._records_ahead += count
@@ -125,9 +130,10 @@ class Line:
         if was_full and not self.is_full:
             self._on_room()
 
-    def _has_room(self) -> bool:
+    def _has_room(self, count: int) -> bool:
+        """Return whether a batch of so many fits: whole ones only, so that what lags goes in large ones."""
         if self._suspects.trials.is_proven(self.place):
-            return self._records_ahead < self._limits.max_records
+            return self._records_ahead + count <= _TRANSACTIONS_AHEAD * self._limits.max_records
         return not self._ahead
 
     async def _try(self, ahead: _Ahead) -> None:

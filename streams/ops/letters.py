@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,20 +11,15 @@ from schemas.base import Frozen
 from schemas.dead import DeadLetter
 from schemas.topics import dead_topic
 from streams.kafka.dead_letters import Letter
-from streams.kafka.graveyard import Choice, letters, redrive
 from streams.kafka.letter_words import Namer, show_body, show_message
 from streams.replay.run_dir import DEAD, told_where
 from streams.replay.run_reader import read_dead
-from streams.settings import KafkaSettings
-from streams.topology import AGENTS
 
-_MOST_LETTERS = 10_000
 _MOST_GROUPS = 200
 _SAMPLES = 3
 # Larger bodies are not read at all to be shown, only cut.
 _WHOLE_BYTES = 64 * 1024
 _SHOWN_CHARACTERS = 4000
-_PLACES = 100
 _NAME_CHARACTERS = 200
 
 
@@ -65,21 +58,16 @@ class LetterGroup(Frozen):
 
 
 class Graveyard(Frozen):
-    """All groups, the largest first, as of `at`; `cut` where there were more letters than are looked at."""
+    """All groups, the largest first, as of `at`; `cut` where there were more letters than are looked at.
+
+    `refused` tells of dead topics that may not be read, whose letters are not among these.
+    """
 
     at: datetime
     letters: int
     groups: tuple[LetterGroup, ...]
     cut: bool = False
-
-
-class RedriveReport(Frozen):
-    """What a redrive did, or would do (`dry_run`): how many letters, and which places, at most a hundred named."""
-
-    dry_run: bool
-    sent_back: int
-    held_back: int
-    places: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -157,36 +145,6 @@ class Grouped:
         )
 
 
-async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False, name: Namer | None = None) -> Graveyard:
-    """Return the letters of all dead topics that were not sent back, grouped; raises BrokerAway."""
-    grouped = Grouped(kafka.topics.max_redrives, texts=texts, prefix=kafka.topic_prefix, name=name)
-    async for letter in letters(kafka, Choice(_dead_topics(kafka), most=_MOST_LETTERS + 1)):
-        if grouped.letters == _MOST_LETTERS:
-            grouped.cut = True
-            break
-        grouped.take(letter)
-    return await asyncio.to_thread(grouped.graveyard, at)
-
-
-async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool, most: int = _PLACES) -> RedriveReport:
-    """Send the letters of a group back to where they came from, so many at most; raises BrokerAway.
-
-    Those that came back dead too often are held back. One redrive at a time: whoever comes second ends the first.
-    """
-    choice = Choice((kafka.topic(dead_topic(name.topic)),), reason=name.reason)
-    found: list[Letter] = []
-    async for letter in letters(kafka, choice):
-        if group_of(letter, kafka.topic_prefix) == name:
-            found.append(letter)
-            if len(found) >= most:
-                break
-    back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
-    if back and not dry_run:
-        await redrive(kafka, back)
-    places = tuple(letter.name for letter in back[:_PLACES])
-    return RedriveReport(dry_run=dry_run, sent_back=len(back), held_back=len(found) - len(back), places=places)
-
-
 def graveyard_of_run(folder: Path, *, texts: bool = False, name: Namer | None = None) -> Graveyard:
     """Return the dead letters of a run, grouped; their time is that of the run. Raises RunDirError."""
     grouped = Grouped(1, texts=texts)
@@ -236,7 +194,7 @@ def preview(value: bytes | None, *, texts: bool, name: Namer | None = None) -> t
     if value is not None and len(value) > _WHOLE_BYTES:
         if texts:
             return value[:_WHOLE_BYTES].decode("utf-8", "backslashreplace")[:_SHOWN_CHARACTERS], True
-        return f"{len(value)} bytes, sha256 {hashlib.sha256(value).hexdigest()[:16]}", True
+        return f"{len(value)} bytes: too many to look for words in, so none are shown", True
     shown = show_body(value, texts=texts, name=name)
     return shown[:_SHOWN_CHARACTERS], len(shown) > _SHOWN_CHARACTERS
 
@@ -261,7 +219,3 @@ def _sample_of_run(letter: DeadLetter, at: datetime, *, texts: bool, name: Namer
         body_bytes=0 if raw is None else len(raw),
         body_cut=cut,
     )
-
-
-def _dead_topics(kafka: KafkaSettings) -> tuple[str, ...]:
-    return tuple(kafka.topic(dead_topic(agent.reads)) for agent in AGENTS)

@@ -18,8 +18,8 @@ from streams.ops.pulse.fold import Bounds, PulseFold
 from streams.ops.pulse.pulse import Pulse, TailState
 from streams.ops.pulse.view import view
 from streams.ops.pulse.windows import time_of
-from streams.ops.reading.librdkafka import Complaints, broker_away, said
-from streams.ops.reading.ranges import at_end, ends_by_leader, leaders_of, offsets_at, reader, record_of
+from streams.ops.reading.librdkafka import Complaints, broker_away, unread
+from streams.ops.reading.ranges import at_end, denied_topics, ends_by_leader, leaders_of, offsets_at, reader, record_of
 from streams.ops.reading.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -61,8 +61,9 @@ class Tail:
         self._read_at: float | None = None
         self._last_at: float | None = None
         self._error: str | None = None
-        # What a partition cannot be read for, such as a permission.
+        # What a partition cannot be read for, such as a permission; and topics that are not even told of.
         self._refused: dict[Place, str] = {}
+        self._denied: dict[str, str] = {}
         self._failing_since: float | None = None
 
     def start(self) -> None:
@@ -99,7 +100,11 @@ class Tail:
     def state(self) -> TailState:
         """Return how far it has read."""
         with self._lock:
-            behind = [max(0, end - self._positions.get(place, 0)) for place, end in self._ends.items()]
+            behind = [
+                max(0, end - self._positions.get(place, 0))
+                for place, end in self._ends.items()
+                if place not in self._refused
+            ]
             caught_up = bool(self._ends) and not sum(behind)
             behind_seconds = 0.0 if caught_up else None
             if not caught_up and self._last_at is not None:
@@ -111,7 +116,8 @@ class Tail:
                 caught_up=caught_up and self._error is None,
                 partitions=len(self._ends),
                 records=self._records,
-                error=self._error or self._refusal(),
+                error=self._error,
+                refused=self._refusals(),
                 failing_since=time_of(self._failing_since),
             )
 
@@ -154,13 +160,16 @@ class Tail:
         timeout = self._ops.timeout_seconds
         try:
             places = leaders_of(consumer, self._names, timeout)
+            told = denied_topics(consumer, self._names, places, timeout)
             new = {place: leader for place, leader in places.items() if place not in self._ends}
             if new:
                 self._assign(consumer, new, timeout)
         except KafkaException as error:
             self._fail(str(broker_away(self._kafka, self._complaints, error)))
             return False
-        if not places:
+        with self._lock:
+            self._denied = told
+        if not places and not told:
             self._fail(f"no topic {self._kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
             return True
         with self._lock:
@@ -188,7 +197,7 @@ class Tail:
             self._ends |= ends
             self._positions |= assigned
             # They follow when their leader is back.
-            self._refused |= {place: said(error) for place, error in refused.items()}
+            self._refused |= {place: unread(place, error.args[0]) for place, error in refused.items()}
 
     def _check(self, consumer: Consumer) -> bool:
         """Return whether Kafka answers: a consumer that gets nothing does not say so."""
@@ -223,7 +232,7 @@ class Tail:
                 if fault is None or at_end(message):
                     self._refused.pop(place, None)
                 else:
-                    self._refused[place] = fault.str()
+                    self._refused[place] = unread(place, fault)
                 if at_end(message):
                     # Markers are never delivered: only this tells that nothing is left behind them.
                     self._positions[place] = max(self._positions.get(place, 0), offset)
@@ -243,12 +252,8 @@ class Tail:
             _log.exception("record_not_read", topic=record.topic, partition=record.partition, offset=record.offset)
             return None
 
-    def _refusal(self) -> str | None:
-        if not self._refused:
-            return None
-        place = min(self._refused)
-        others = f", and {len(self._refused) - 1} more" if len(self._refused) > 1 else ""
-        return f"{place.topic}, partition {place.partition}, cannot be read{others}: {self._refused[place]}"
+    def _refusals(self) -> tuple[str, ...]:
+        return tuple(sorted({*self._denied.values(), *self._refused.values()}))
 
     def _fail(self, error: str) -> None:
         with self._lock:

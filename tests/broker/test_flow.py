@@ -25,7 +25,7 @@ from schemas.scene import Scene
 from streams.cli import dead
 from streams.cli.app import app
 from streams.kafka.topics_admin import TopicError
-from streams.ops.letters import graveyard, redrive_group
+from streams.ops.graves import graveyard, redrive_group
 from streams.ops.replays.asked import ReplayJob, ReplayOrder
 from streams.ops.replays.export import export
 from streams.ops.replays.jobs import Jobs

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kafka_server import BrokerError, JavaBroker, free_port, jars_of_kafka
+from guarded import guarded_broker, make_certificate
 from seeded_logs import log
 from typer.testing import CliRunner
 
@@ -23,18 +23,6 @@ from streams.runtimes.remote import RemoteRuntime
 from streams.settings import Settings
 
 SECRET = "not-told-to-anyone"  # noqa: S105 - of a broker that lives for a test
-STORE = "changeit"
-
-
-def _make_certificate(folder: Path) -> Path:
-    store = folder / "broker.p12"
-    common = ["-keystore", str(store), "-storepass", STORE, "-alias", "broker", "-storetype", "PKCS12"]
-    made = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1", "-validity", "2"]
-    subprocess.run(["keytool", *made, *common], check=True, capture_output=True)
-    subprocess.run(
-        ["keytool", "-exportcert", "-rfc", *common, "-file", str(folder / "ca.pem")], check=True, capture_output=True
-    )
-    return store
 
 
 # aiokafka does not wait for TLS's goodbye on a connection that was refused; where the broker says it later than the
@@ -51,27 +39,9 @@ def _unsaid_goodbyes() -> Iterator[None]:
 @pytest.fixture
 def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A broker with a second listener, SASL over TLS; returns where that is."""
-    if shutil.which("keytool") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI tests a guarded broker, and there is no Java for it")
+    if os.environ.get("CI") != "true" and shutil.which("keytool") is None:
         pytest.skip("NO JAVA, SECURITY NOT TESTED")
-    port, plain, controller = free_port(), free_port(), free_port()
-    login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_mirela="{SECRET}";'
-    extra = {
-        "controller.quorum.voters": f"1@localhost:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{plain},GUARDED://127.0.0.1:{port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_SSL",
-        "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.guarded.plain.sasl.jaas.config": login,
-        "listener.name.guarded.ssl.keystore.type": "PKCS12",
-        "listener.name.guarded.ssl.keystore.location": str(_make_certificate(tmp_path)),
-        "listener.name.guarded.ssl.keystore.password": STORE,
-    }
-    try:
-        broker = JavaBroker(tmp_path, jars_of_kafka(), plain, extra=extra)
-    except BrokerError as error:
-        pytest.fail(str(error))
+    broker, port = guarded_broker(tmp_path, {"mirela": SECRET})
     name = f"s{uuid.uuid4().hex[:8]}."
     for variable, value in {
         "KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
@@ -112,7 +82,7 @@ def test_who_is_not_let_in_hears_why_and_does_not_wait(
     guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()
-    other = _make_certificate(tmp_path / "other").with_name("ca.pem")
+    other = make_certificate(tmp_path / "other").with_name("ca.pem")
     cases = [
         ("SASL_MECHANISM", "SCRAM-SHA-256", "does not take SCRAM-SHA-256"),
         ("SSL_CA_FILE", str(other), "certificate does not verify"),

@@ -44,6 +44,11 @@ class Dashboard:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def most_megabytes(self) -> float:
+        """The most memory that it ever had."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
     def end(self) -> int:
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(30)

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from builders import feedback, scene
 from chromium import WORST_CONTRAST, chromium
 from dashboards import Dashboard, Visit
+from figures import RECORD, Looked, per_second, seconds
 from kafka_server import Broker, own_broker
 from lent import lent
-from live import Pipeline
-from playwright.sync_api import Browser, expect
+from live import FINAL, Pipeline
+from playwright.sync_api import Browser, Page, expect
 
 from schemas import topics
 from schemas.dead import DeadReason
@@ -31,6 +32,9 @@ Answer = TypeVar("Answer")
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 POISON = "the draft that its models fail on"
+RATE_SECONDS = 20.0
+KEPT_HOURS = 1
+LARGE = b'{"draft": "' + b"x" * (10 * 2**20) + b'"}'
 
 
 def aside(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
@@ -60,10 +64,21 @@ class Stage:
 
         aside(run())
 
-    def send_raw(self, topic: str, value: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
+    def send_feedback(self, turns: range) -> None:
         async def run() -> None:
             async with self.pipeline.producer() as producer:
-                name = self.pipeline.kafka.topic(topic)
+                places = [(turn, f"d{number}", f"u{number}") for turn in turns for number in range(6)]
+                await self.pipeline.send(producer, [feedback(turn, True, *rest) for turn, *rest in places])
+
+        aside(run())
+
+    def send_raw(self, topic: str, value: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
+        async def run() -> None:
+            kafka = self.pipeline.kafka
+            async with AIOKafkaProducer(
+                bootstrap_servers=kafka.bootstrap_servers, max_request_size=kafka.max_request_bytes
+            ) as producer:
+                name = kafka.topic(topic)
                 await producer.send_and_wait(name, value, key=b"u1", headers=headers or [])
 
         aside(run())
@@ -120,11 +135,16 @@ def stage(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     lending = lent(own_broker)
     broker = away(lending.__enter__)
     try:
-        pipeline = Pipeline(broker.bootstrap, folder)
+        given = {"kafka__topics__retention_hours": str(KEPT_HOURS), "kafka__topics__max_message_bytes": str(12 * 2**20)}
+        pipeline = Pipeline(broker.bootstrap, folder, **given)
+        chosen = {"retention_hours": KEPT_HOURS, "max_message_bytes": 12 * 2**20}
+        limits = pipeline.kafka.topics.model_copy(update=chosen)
+        pipeline.kafka = pipeline.kafka.model_copy(update={"topics": limits})
         aside(pipeline.make_topics())
         environment = {
             **pipeline.environment,
             "SCENESTREAM_OPS__TIMEOUT_SECONDS": "2",
+            "SCENESTREAM_OPS__RATE_SECONDS": str(RATE_SECONDS),
             "SCENESTREAM_OPS__LOGS_FOLDER": str(EXAMPLES),
         }
         with Dashboard(folder, environment=environment) as dashboard:
@@ -143,14 +163,17 @@ def test_lag_rises_and_falls_as_a_worker_stops_and_starts(browser: Browser, stag
             stage.send(range(1, 11))
             aside(stage.pipeline.outcomes(60))
             expect(page.locator("h1")).to_have_text("Keeping up")
+            # What was said of a scene before it was decided is dead; this is learnt.
+            stage.send_feedback(range(1, 11))
             stage.send(range(1, 2), POISON, "p")
             while len(aside(stage.pipeline.read(dead_topic(topics.SCENES)))) < 6:
                 page.wait_for_timeout(200)
             expect(page.locator("nav .badge")).to_be_visible()
             assert away(worker.terminate) == 0
-        stage.send(range(11, 41))
         waiting = page.locator(f"[data-key='{group}'] [data-figure=lag]")
         visit.go("lag")
+        page.evaluate(RECORD, group)
+        stage.send(range(11, 41))
         there = stage.waiting(topics.SCENES) + stage.waiting(topics.FEEDBACK)
         assert there >= 360
         expect(waiting).to_have_text(f"≤ {there:,}")
@@ -171,14 +194,116 @@ def test_lag_rises_and_falls_as_a_worker_stops_and_starts(browser: Browser, stag
         visit.go()
         expect(page.locator("h1")).to_have_text("No worker is running")
         expect(page.locator(".timeline")).to_contain_text("1 member left: 0 now")
+        visit.go("lag")
         with stage.pipeline.worker("two") as worker:
             aside(worker.until_ready())
             aside(stage.pipeline.outcomes(240))
-            expect(page.locator("h1")).to_have_text("Keeping up")
-            visit.go("lag")
             expect(waiting).to_have_text("0")
+            looks = page.evaluate("window.looks")
+            looked = page.evaluate(
+                "(group) => fetch(`/api/lag/history?group=${group}`).then((one) => one.json())", group
+            )
+            visit.go()
+            expect(page.locator("h1")).to_have_text("Keeping up")
+            stage_rates_are_those_of_the_records(page, stage)
             assert away(worker.terminate) == 0
         assert visit.complaints == []
+    assert len(looks) > 3
+    rates_are_those_of_the_records(stage, looks, Looked(looked, RATE_SECONDS))
+    for look in looks:
+        ends_follow_from_the_rates(look)
+
+
+def rates_are_those_of_the_records(stage: Stage, looks: list[dict[str, Any]], looked: Looked) -> None:
+    """Feedback comes without transactions, so that its offsets are its records; each is answered by a row's echo."""
+    found = aside(stage.pipeline.read_all([topics.FEEDBACK, topics.SENSITIVITY]))
+    feedback = stage.pipeline.kafka.topic(topics.FEEDBACK)
+    seen = {"in": 0, "out": 0}
+    for look in looks:
+        for row in look["rows"]:
+            if row["topic"] != feedback:
+                continue
+            number = row["partition"]
+            came = [one.timestamp / 1000 for one in found[topics.FEEDBACK] if one.partition == number]
+            left = [
+                one.timestamp / 1000
+                for one in found[topics.SENSITIVITY]
+                if one.partition == number and "outcome" in dict(one.headers)
+            ]
+            for figure, moments, late_seconds in (("in", came, 0.0), ("out", left, 6.0)):
+                if row[figure] == "–":
+                    continue
+                shown, half = per_second(row[figure])
+                least, most = looked.bounds((feedback, number), look["at"], sorted(moments), late_seconds)
+                assert least - half <= shown <= most + half, (figure, row, look["at"])
+                seen[figure] += shown > 0
+        # What is said of the group is the sum of its partitions.
+        for figure in ("in", "out"):
+            parts = [per_second(row[figure]) for row in look["rows"] if row[figure] != "–"]
+            if look["group"][figure] != "–" and len(parts) == len(look["rows"]):
+                shown, half = per_second(look["group"][figure])
+                assert abs(shown - sum(one for one, _ in parts)) <= half + sum(each for _, each in parts)
+    assert min(seen.values()) > 0
+
+
+def ends_follow_from_the_rates(look: dict[str, Any]) -> None:
+    """Time to catch up, and how long what waits is kept, from what stands beside them and the topic's own setting."""
+    for row in look["rows"]:
+        lag = int(re.sub(r"\D", "", row["lag"]) or 0)
+        if not lag:
+            assert row["end"] in {"0 s", "–", "keeping up"}, row
+            assert row["kept"] == "–"
+            continue
+        if row["kept"] != "–":
+            kept, half = seconds(row["kept"])
+            assert KEPT_HOURS * 3600 - 600 - half < kept <= KEPT_HOURS * 3600 + half
+        if "–" in {row["in"], row["out"], row["end"]} or row["end"] == "keeping up":
+            continue
+        (came, a), (left, b) = per_second(row["in"]), per_second(row["out"])
+        if row["end"] == "never":
+            assert left - b <= came + a, row
+            continue
+        end, half = seconds(row["end"])
+        assert left + b > came - a, row
+        assert end + half >= lag / (left + b - came + a), row
+        if left - b > came + a:
+            assert end - half <= lag / (left - b - came - a), row
+
+
+def stage_rates_are_those_of_the_records(page: Page, stage: Stage) -> None:
+    """What each stage did and could not do in the last minute, to within the buckets that it is counted in."""
+    page.get_by_text("The numbers of each stage").click()
+    rows = page.locator("[data-stage]")
+    expect(rows).to_have_count(4)
+    shown, now = {row.split("\t")[0]: row.split("\t")[1:] for row in rows.all_inner_texts()}, time.time()
+    ends = [*FINAL, topics.REGENERATE, topics.ANALOGUE]
+    dead = {"resonance": dead_topic(topics.SCENES), "threshold": dead_topic(topics.FEEDBACK)}
+    found = aside(stage.pipeline.read_all([*ends, topics.SCENES, topics.SENSITIVITY, *dead.values()]))
+    moments: dict[str, list[float]] = {
+        "resonance": [one.timestamp for name in ends for one in found[name]],
+        "threshold": [
+            one.timestamp
+            for one in found[topics.SENSITIVITY]
+            if dict(one.headers).get("outcome", b"unknown") != b"unknown"
+        ],
+    }
+    for route in ("regeneration", "bridge"):
+        moments[route] = [one.timestamp for one in found[topics.SCENES] if json.loads(one.value)["origin"] == route]
+    for name, times in moments.items():
+        cells = shown[name]
+        done, failed = int(cells[3].replace(",", "")), int(cells[4])
+        fails = [one.timestamp / 1000 for one in found[dead[name]]] if name in dead else []
+        for count, times_of in ((done, [one / 1000 for one in times]), (failed, fails)):
+            least, most = (sum(one > now - since for one in times_of) for since in (48.0, 76.0))
+            assert least <= count <= most, (name, cells)
+        rate, half = per_second(cells[2])
+        assert done / 76.0 - half <= rate <= done / 48.0 + half, (name, cells)
+        share = (
+            "–"
+            if not done + failed
+            else f"{100 * failed / (done + failed):.{0 if failed in {0, done + failed} else 1}f}%"
+        )
+        assert cells[5] == share
 
 
 def test_figures_are_those_of_the_topics(browser: Browser, stage: Stage) -> None:
@@ -193,6 +318,22 @@ def test_figures_are_those_of_the_topics(browser: Browser, stage: Stage) -> None
         for route, sent in (("regeneration", topics.REGENERATE), ("bridge", topics.ANALOGUE)):
             records = len(aside(stage.pipeline.read(sent)))
             expect(page.locator(f"[data-route={route}] td").first).to_have_text(str(records))
+        scenes = aside(stage.pipeline.read(topics.SCENES))
+        page = visit.go("lag")
+        for partition, count in Counter(one.partition for one in scenes).items():
+            row = page.locator(
+                f"tr[data-topic='{stage.pipeline.kafka.topic(topics.SCENES)}'][data-partition='{partition}']"
+            )
+            share = count / len(scenes)
+            if share * stage.pipeline.kafka.partitions < 1.5:
+                assert row.get_by_text("skewed").count() == 0
+                continue
+            heaviest = Counter(one.key for one in scenes if one.partition == partition).most_common(3)
+            told = re.findall(r"user·([0-9a-f]{8}) (\d+)%", row.inner_text())
+            expect(row).to_contain_text(f"{round(100 * share)}% of all scenes")
+            assert [int(one) for _, one in told] == [round(100 * each / count) for _, each in heaviest]
+            assert len({mask for mask, _ in told}) == 3
+            assert not any(key.decode() in row.inner_text() for key, _ in heaviest)
         with page.expect_response("**/metrics") as scraped:
             page.goto(f"{stage.dashboard.address}metrics")
         assert "kafka_consumergroup_group_sum_lag{cluster_name=" in scraped.value.text()
@@ -244,8 +385,6 @@ def test_a_hostile_dead_letter_runs_no_script(browser: Browser, stage: Stage) ->
     ]
     stage.send_raw(dead_topic(topics.SCENES), json.dumps({"draft": HOSTILE, "type": HOSTILE}).encode(), headers)
     stage.send_raw(dead_topic(topics.SCENES), b"\x00\xff" + hostile, headers)
-    huge = b'{"draft": "' + b"x" * 900_000 + b'"}'
-    stage.send_raw(dead_topic(topics.SCENES), huge, [("__dlq.errors.exception", DeadReason.TOO_LONG.value.encode())])
     with Visit(browser, stage.dashboard.address) as visit:
         page = visit.go("dead")
         group = page.locator("article", has_text="<img src=x")
@@ -262,6 +401,31 @@ def test_a_hostile_dead_letter_runs_no_script(browser: Browser, stage: Stage) ->
             assert page.title() == "Dead letters · scenestream"
             assert len(page.locator("main").inner_text()) < 30_000
         assert visit.complaints == []
+
+
+def test_a_letter_of_ten_megabytes_is_shown_in_little_and_sent_back_whole(browser: Browser, stage: Stage) -> None:
+    reason = DeadReason.TOO_LONG.value
+    stage.send_raw(dead_topic(topics.SCENES), LARGE, [("__dlq.errors.exception", reason.encode())])
+    before = stage.dashboard.most_megabytes()
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.go("dead")
+        group = page.locator(f"article[data-reason={reason}]")
+        expect(group.locator("[data-figure=letters]")).to_have_text("1 letter")
+        group.locator("summary").first.click()
+        expect(group).to_contain_text("10.5 MB, cut here")
+        assert "xxxx" not in group.inner_text()
+        visit.sign_in()
+        page.get_by_role("switch", name="Words and ids masked").click()
+        expect(group.locator("pre")).to_contain_text("xxxx")
+        assert len(group.inner_text()) < 6_000
+        group.get_by_role("button", name="Dry run").click()
+        expect(group).to_contain_text("A dry run: 1 letter would be sent back")
+        group.get_by_role("button", name="Send 1 back").click()
+        expect(group).to_have_count(0)
+        assert visit.complaints == []
+    assert any(one.value == LARGE for one in aside(stage.pipeline.read(topics.SCENES)))
+    # It is read, sent, and read again from where it went: a few copies at a time.
+    assert stage.dashboard.most_megabytes() - before < 250
 
 
 def test_a_wrong_token_changes_nothing(browser: Browser, stage: Stage) -> None:

@@ -156,6 +156,19 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
         assert float(cells[6]) == pytest.approx(
             sum(one["healing"]["gain"] for one in bridged) / len(bridged), abs=0.006
         )
+        before = {id(one): earlier for earlier, one in pairwise(decisions)}
+        for route in ("regeneration", "bridge"):
+            back = [one for one in decisions if one["origin"] == route]
+            assert all(before[id(one)]["scene_id"] == one["scene_id"] for one in back)
+            means = [
+                statistics.fmean(before[id(one)]["resonance"] for one in back),
+                statistics.fmean(1 - one["risk"] for one in back),
+                statistics.fmean(one["healing"]["fidelity"] for one in back),
+            ]
+            cells = page.locator(f"[data-route={route}] td").all_inner_texts()
+            assert [float(cells[place]) for place in (2, 3, 5)] == pytest.approx(means, abs=0.006), route
+        strengths = Counter(one["healing"]["strength"] for one in bridged)
+        assert cells[7:10] == [str(strengths[name]) for name in ("amplified", "partial", "full")]
         page = visit.go("dead")
         for reason, count in dead.items():
             expect(page.locator(f"[data-reason={reason}] [data-figure=letters]").first).to_contain_text(str(count))
@@ -276,6 +289,10 @@ def test_what_is_left_of_the_promise_is_what_the_rows_leave(
             assert cells[1] == str(len(found))
             assert float(cells[3].replace("−", "-")) == pytest.approx(min(found), abs=0.006)
             assert float(cells[5].replace("−", "-")) == pytest.approx(statistics.median_low(found), abs=0.006)
+        drafts = [row["drafts"] for row in lines_of(folders["plain"], "sensitivity.jsonl")]
+        errors, labels = (sum(one[name] for one in drafts) for name in ("errors", "labelled"))
+        told = page.locator("section[aria-labelledby=errors-title] .note")
+        expect(told).to_contain_text(f"{errors} of {labels} labels were rejections ({percent(errors, labels)})")
 
 
 def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:

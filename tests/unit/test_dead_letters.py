@@ -89,6 +89,17 @@ def test_what_somebody_else_put_there_is_read_with_gaps() -> None:
     assert found.failure.failed_at == datetime.fromtimestamp(1_772_000_000, UTC)
 
 
+def test_numbers_that_nobody_wrote_in_earnest_are_none_and_break_nothing() -> None:
+    huge = b"9" * 5000
+    letter = landed(bury(Record(headers=(("redrive.deliveries", huge), ("redrive.count", huge))), FAILURE))
+    assert (read_letter(letter).redrives, read_letter(letter).failure.delivery_count) == (0, 1)
+    said = tuple((f"__dlq.errors.{name}", huge) for name in ("partition", "offset", "delivery.count"))
+    found = read_letter(Record(headers=said))
+    assert (found.source.partition, found.source_offset, found.failure.delivery_count) == (0, 0, 0)
+    # A mark of no letter hides none.
+    assert marked(Record(value=None, headers=(("__dlq.redriven.offset", huge),))) is None
+
+
 def test_a_long_reason_is_cut() -> None:
     letter = bury(Record(), replace(FAILURE, message="x" * 100_000))
     assert sum(len(value) for _, value in letter.headers) < dead_letters._MAX_MESSAGE + 200

@@ -153,12 +153,12 @@ def test_batches_are_committed_in_order_and_topics_take_turns() -> None:
     asyncio.run(run())
 
 
-def test_the_next_batch_is_prepared_while_one_is_committed_and_no_further() -> None:
+def test_the_next_batches_are_prepared_while_one_is_committed_and_no_further() -> None:
     async def run() -> None:
         bench = await in_flight(20)
         assert bench.outbox.batches == []
         assert bench.outbox.sending == 1
-        assert bench.scenes.asked == [2, 2]
+        assert bench.scenes.asked == [2, 2, 2]
         bench.outbox.slow.set()
         await turns(200)
         assert len(bench.outbox.batches) == 10
@@ -191,19 +191,19 @@ def test_what_comes_is_prepared_at_once_and_committed_in_its_order() -> None:
     asyncio.run(run())
 
 
-def test_no_more_is_prepared_ahead_than_a_transaction_takes() -> None:
+def test_no_more_is_prepared_ahead_than_two_transactions_take_and_what_lags_goes_in_whole_ones() -> None:
     async def run() -> None:
         bench = Bench(Limits(4, 100))
         bench.scenes.gate.clear()
         bench.runner.run()
-        for first in range(0, 9, 3):
+        for first in range(0, 15, 3):
             bench.runner.put(SCENES, records("scenes", first, 3))
             await turns()
-        assert bench.scenes.asked == [3, 1]
+        assert bench.scenes.asked == [3, 3]
         bench.scenes.gate.set()
         await turns(200)
-        assert sum(bench.scenes.asked) == 9
-        assert bench.outbox.batches[-1][2] == {SCENES: 9}
+        assert bench.scenes.asked == [3, 3, 4, 4, 1]
+        assert bench.outbox.batches[-1][2] == {SCENES: 15}
         await bench.runner.stop()
 
     asyncio.run(run())

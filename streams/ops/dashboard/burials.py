@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from schemas.base import Frozen
 from streams.kafka.clients import BrokerAway
@@ -17,7 +18,8 @@ from streams.ops.dashboard.beat import wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.veil import Veil
 from streams.ops.dashboard.web import Refused, answer_model, body_of
-from streams.ops.letters import Graveyard, GroupName, graveyard, redrive_group
+from streams.ops.graves import graveyard, redrive_group
+from streams.ops.letters import Graveyard, GroupName
 from streams.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
@@ -113,6 +115,8 @@ class LiveLetters:
                 report = await redrive_group(self._kafka, asked.name, dry_run=asked.dry_run)
             except BrokerAway as error:
                 raise Refused(503, str(error)) from error
+            except KafkaError as error:
+                raise Refused(502, f"Kafka refuses it: {error}") from error
         if not asked.dry_run:
             _log.warning("redriven", **asked.name.model_dump(), sent_back=report.sent_back)
             self._changed.set()

@@ -61,13 +61,15 @@ class DialogueStep(Frozen):
 class Dialogue(Frozen):
     """The steps of one dialogue, or of all dialogues of one user, in order of turn, attempt and time.
 
-    `whole` says that everything there is was looked at; `cut` how many older steps there were no room for.
+    `whole` says that everything there is was looked at; `cut` how many older steps there were no room for; `refused`
+    tells of topics that may not be read.
     """
 
     steps: tuple[DialogueStep, ...]
     texts_shown: bool
     whole: bool
     cut: int = 0
+    refused: tuple[str, ...] = ()
 
 
 class ScanProgress(Frozen):

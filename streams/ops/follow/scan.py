@@ -14,7 +14,7 @@ from streams.kafka.records import Place
 from streams.ops.follow.dialogue import Dialogue, ScanProgress
 from streams.ops.follow.recent import MOST_STEPS, dialogue_id, follow
 from streams.ops.reading.librdkafka import Complaints, broker_away
-from streams.ops.reading.ranges import ends_of, partitions_of, read_ranges, reader
+from streams.ops.reading.ranges import denied_topics, ends_of, partitions_of, read_ranges, reader
 from streams.ops.reading.seen import FOLLOWED, Record, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -42,7 +42,9 @@ def scan(
     try:
         search = _Search(consumer, kafka, ops, dialogue, user)
         yield from search.run()
-        yield follow(search.found, dialogue, gate, texts=texts, whole=search.ended_early is None)
+        told = tuple(sorted(search.refused.values()))
+        found = follow(search.found, dialogue, gate, texts=texts, whole=search.ended_early is None and not told)
+        yield found.model_copy(update={"refused": told})
     except KafkaException as error:
         raise broker_away(kafka, complaints, error) from error
     finally:
@@ -55,6 +57,8 @@ class _Search:
     ) -> None:
         self.found: list[Record] = []
         self.ended_early: Why | None = None
+        # What is to be told of topics that may not be read.
+        self.refused: dict[str, str] = {}
         self._consumer = consumer
         self._names = {kafka.topic(name): name for name in FOLLOWED}
         self._timeout = ops.timeout_seconds
@@ -67,6 +71,7 @@ class _Search:
 
     def run(self) -> Iterator[ScanProgress]:
         places = partitions_of(self._consumer, self._names, self._timeout)
+        self.refused = denied_topics(self._consumer, self._names, places, self._timeout)
         ends = {place: ends_of(self._consumer, place, self._timeout) for place in places}
         count = sum(self._names[place.topic] == topics.SCENES for place in places)
         likely = self._key or (self._dialogue or "").encode()
@@ -96,7 +101,7 @@ class _Search:
         while left and self.ended_early is None:
             ranges = {place: (max(ends[place][0], end - _CHUNK), end) for place, end in left.items()}
             piece: list[Record] = []
-            for record in read_ranges(self._consumer, ranges, self._names, self._timeout):
+            for record in read_ranges(self._consumer, ranges, self._names, self._timeout, self.refused):
                 if time.monotonic() > self._deadline:
                     self.ended_early = "time is up"
                     break

@@ -87,7 +87,8 @@ class OldestRecords:
                     while points and (one.offset is None or points[-1].offset <= one.offset):
                         found[points.pop()] = one
                     left[slot] -= 1
-                    if not points or not left[slot]:
+                    # Who is further than may be read on is found sooner from its own place.
+                    if not points or points[-1].offset > (message.offset() or 0) + left[slot]:
                         del left[slot]
                         done.append(TopicPartition(*slot))
                 if done:

@@ -254,7 +254,8 @@ class TailState(Frozen):
     """How far the dashboard itself has read, and whether it can read at all.
 
     `behind_records` is what it has not yet folded (an upper bound: transaction markers count); `caught_up` says whether
-    the window is whole. With an `error` what is shown is of `read_at` and grows old.
+    the window is whole. With an `error` what is shown is of `read_at` and grows old; `refused` tells of topics that may
+    not be read, and that what is shown is without.
     """
 
     read_at: datetime | None
@@ -265,3 +266,4 @@ class TailState(Frozen):
     records: int
     error: str | None = None
     failing_since: datetime | None = None
+    refused: tuple[str, ...] = ()

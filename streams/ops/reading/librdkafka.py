@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.kafka.clients import BrokerAway, away
+from streams.kafka.records import Place
 from streams.settings import KafkaSettings
 
 # After a broker comes back it should not take longer than a look until it is seen.
@@ -69,6 +70,23 @@ def is_about_connections(error: KafkaException) -> bool:
         KafkaError._TIMED_OUT,  # noqa: SLF001
         KafkaError._AUTHENTICATION,  # noqa: SLF001
     }
+
+
+def is_denied(error: KafkaError) -> bool:
+    """Return whether Kafka knows who asks and does not let them."""
+    return error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
+def denied(topic: str, operation: str) -> str:
+    """Return what is told of a topic that may not be read."""
+    return f"{topic} cannot be read: Kafka's access rules do not allow {operation} on it to this dashboard's user"
+
+
+def unread(place: Place, fault: KafkaError) -> str:
+    """Return what is told of a partition that cannot be read."""
+    if is_denied(fault):
+        return denied(place.topic, "Read")
+    return f"{place.topic}, partition {place.partition}, cannot be read: {fault.str()}"
 
 
 def _sasl(kafka: KafkaSettings) -> dict[str, object]:

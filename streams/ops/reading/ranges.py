@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.records import Place
-from streams.ops.reading.librdkafka import Complaints, client_options
+from streams.ops.reading.librdkafka import Complaints, client_options, denied, is_denied, unread
 from streams.ops.reading.seen import Record
 from streams.settings import KafkaSettings
 
@@ -48,6 +48,19 @@ def leaders_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: fl
 def partitions_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> list[Place]:
     """Return the partitions of those topics that are there; `names` are those of the cluster. KafkaException."""
     return sorted(leaders_of(consumer, names, timeout_seconds))
+
+
+def denied_topics(
+    consumer: Consumer, names: Mapping[str, str], there: Iterable[Place], timeout_seconds: float
+) -> dict[str, str]:
+    """Return what is to be told of topics that are not there because they may not be described; KafkaException."""
+    told = {}
+    for name in names.keys() - {place.topic for place in there}:
+        # Asked for all, Kafka is silent on these; asked for one, it says so.
+        error = consumer.list_topics(name, timeout=timeout_seconds).topics[name].error
+        if error is not None and is_denied(error):
+            told[name] = denied(name, "Describe")
+    return told
 
 
 def offsets_at(
@@ -111,12 +124,17 @@ def at_end(message: Message) -> bool:
 
 
 def read_ranges(
-    consumer: Consumer, ranges: Mapping[Place, tuple[int, int]], names: Mapping[str, str], timeout_seconds: float
+    consumer: Consumer,
+    ranges: Mapping[Place, tuple[int, int]],
+    names: Mapping[str, str],
+    timeout_seconds: float,
+    refused: dict[str, str] | None = None,
 ) -> Iterator[Record | None]:
     """Yield the records of each partition from its first offset to before its second, and None after each poll.
 
     The last offsets of a range may be markers, which are never delivered: what comes behind them ends it, or its end.
-    Where nothing comes for so long, Kafka is asked whether it is there: KafkaException where it is not.
+    Where nothing comes for so long, Kafka is asked whether it is there: KafkaException where it is not. Topics that may
+    not be read are left out and told of in `refused`; without that they are a KafkaException too.
     """
     ends = {place: end for place, (start, end) in ranges.items() if start < end}
     if not ends:
@@ -139,8 +157,10 @@ def read_ranges(
                 if at_end(message) or (message.error() is None and (message.offset() or 0) >= ends[place]):
                     del ends[place]
                     done.append(TopicPartition(*place))
-                elif message.error() is not None:
-                    raise KafkaException(message.error())
+                elif (error := message.error()) is not None:
+                    _note(error, place, refused)
+                    del ends[place]
+                    done.append(TopicPartition(*place))
                 else:
                     yield record_of(message, names)
             if done:
@@ -148,6 +168,12 @@ def read_ranges(
             yield None
     finally:
         consumer.unassign()
+
+
+def _note(error: KafkaError, place: Place, refused: dict[str, str] | None) -> None:
+    if refused is None or not is_denied(error):
+        raise KafkaException(error)
+    refused[place.topic] = unread(place, error)
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

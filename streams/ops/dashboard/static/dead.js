@@ -40,6 +40,8 @@ const outcome = (group) => {
   const said = told.get(keyOf(group.name));
   if (!said) return null;
   if (said.error) return h("p", { class: "wrong", role: "alert" }, said.error);
+  // Large letters take their time.
+  if (said.busy) return h("p", { class: "note", role: "status" }, "The dead topic is being read.");
   const { report } = said;
   return h("div", { role: "status" },
     h("p", null, report.dry_run ? `A dry run: ${plural(report.sent_back, "letter")} would be sent back` : `${plural(report.sent_back, "letter")} sent back`, report.held_back ? `, ${count(report.held_back)} held back for they came back dead too often` : "", "."),
@@ -68,8 +70,9 @@ export const draw = () => {
   const letters = current();
   const heading = h("h1", { "data-key": "h1" }, "Dead letters");
   if (!letters) return [heading, h("p", { class: "empty", "data-key": "empty" }, "The dead topics are being read.")];
-  if (!letters.groups.length) return [heading, h("p", { class: "empty", "data-key": "empty" }, "None: everything that came was read, or sent back.")];
-  return [heading,
+  const unread = (letters.refused ?? []).map((told) => h("p", { class: "notice", "data-key": told }, told, ". Its letters are not shown."));
+  if (!letters.groups.length) return [heading, ...unread, h("p", { class: "empty", "data-key": "empty" }, unread.length ? "None in the topics that can be read." : "None: everything that came was read, or sent back.")];
+  return [heading, ...unread,
     h("p", { class: "note section-note", "data-key": "how" }, `${plural(letters.letters, "letter")}${letters.cut ? " looked at; there are more" : ""}. ${showsTexts() ? "Words and ids are shown as they are." : "Words and ids are masked: how many characters there were, not which."}`),
     h("div", { class: "letters", "data-key": "letters" }, letters.groups.map(groupCard))];
 };

@@ -178,6 +178,8 @@ export const draw = ([by, id]) => {
   if (!wanted) return [heading, h("p", { class: "note section-note", "data-key": "how" }, "Follow one dialogue across all topics: what was said of it where, and its chain at each step."), form(), latest()];
   const parts = [heading, form()];
   if (wrong) parts.push(h("p", { class: "notice", role: "alert", "data-key": "wrong" }, capital(wrong), "."));
+  const refused = [...new Set([...(feed.get("tail")?.refused ?? []), ...(found?.refused ?? [])])];
+  for (const told of refused) parts.push(h("p", { class: "notice", "data-key": told }, told, ". What it holds is missing here."));
   if (scanning) parts.push(h("div", { class: "panel job", "data-key": "scan" }, h("p", null, `Looking through the topics: ${count(scanning.records)} records read, ${count(scanning.found)} found`), h("progress", { max: 1, value: scanning.share, "aria-label": "How far the search is" }), h("div", null, h("button", { type: "button", class: "do second", "data-do": "stop" }, "Stop"))));
   if (!found) return parts;
   const steps = found.steps;

@@ -72,8 +72,8 @@ const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selec
   h("td", null, !group.members && group.lag ? h("span", { class: "tag", "data-tone": "bad" }, "nobody reads") : verdict(group.health)),
   h("td", { "data-figure": "lag" }, atMost(group.lag, group.upper)),
   h("td", null, span(group.age)),
-  h("td", { class: "optional" }, rate(group.in)),
-  h("td", { class: "optional" }, rate(group.out)),
+  h("td", { class: "optional", "data-figure": "in" }, rate(group.in)),
+  h("td", { class: "optional", "data-figure": "out" }, rate(group.out)),
   h("td", null, catchUp(group)),
   h("td", { class: "optional" }, h("span", { title: group.state }, count(group.members))),
   h("td", { class: "strip optional" }, h("canvas", { "data-keep": "strip", "data-strip": group.group, height: 1, role: "img", "aria-label": `Lag of ${group.group} by partition` })),
@@ -81,7 +81,7 @@ const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selec
 
 const groupsPart = (document) => {
   const sums = feed.get("sums")?.groups ?? {};
-  return h("div", { class: "panel groups scroll", "data-key": "groups", tabindex: "0", role: "region", "aria-label": "Consumer groups" }, h("table", null,
+  return h("div", { class: "panel groups scroll", "data-key": "groups", "data-at": document.at, tabindex: "0", role: "region", "aria-label": "Consumer groups" }, h("table", null,
     h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Group"), ["Verdict", "Lag", "Oldest"].map((name) => column(name)), ["In", "Out"].map((name) => column(name, "optional")), column("Caught up in"), h("th", { scope: "col", class: "optional" }, "Members"), h("th", { scope: "col", class: "optional left" }, "Partitions"), h("th", { scope: "col", class: "optional left" }, `Last ${span(sumsSpan())}`))),
     h("tbody", null, document.groups.map((group) => groupRow(group, sums[group.group])))));
 };
@@ -142,15 +142,15 @@ const heatPart = (group) => {
 const partitionRow = (group, one) => {
   const row = history?.group === group.group ? history.rows.get(one.key) : null;
   const skew = skewOf(one);
-  return h("tr", { "data-key": one.key },
+  return h("tr", { "data-key": one.key, "data-topic": one.topic, "data-partition": one.partition },
     h("th", { scope: "row", class: "left" }, one.topic, " ", h("strong", null, String(one.partition)),
       isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)}% of all scenes` }, "skewed"), h("div", { class: "only-narrow wrap" }, because(one, skew))),
     h("td", null, verdict(one.health)),
     h("td", { "data-figure": "lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
     h("td", { class: "optional" }, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
     h("td", null, span(one.age)),
-    h("td", null, rate(one.in)), h("td", null, rate(one.out)), h("td", null, catchUp(one)),
-    h("td", { class: "optional" }, span(one.horizon)),
+    h("td", { "data-figure": "in" }, rate(one.in)), h("td", { "data-figure": "out" }, rate(one.out)), h("td", { "data-figure": "end" }, catchUp(one)),
+    h("td", { class: "optional", "data-figure": "kept" }, span(one.horizon)),
     h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
     h("td", { class: "left wrap because optional" }, because(one, skew)));
 };

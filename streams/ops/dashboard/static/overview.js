@@ -13,6 +13,8 @@ const [WORTH_A_WORD, FEWEST] = [0.05, 3];
 const failures = (stages, window) => stages.filter((one) => one.failureShare >= WORTH_A_WORD && one.failed >= FEWEST).map((one) =>
   h("p", { class: "trouble", "data-trouble": one.stage }, `${capital(one.stage)} failed on ${percent(one.failureShare, 0)} of what it read ${window}: ${plural(one.failed, "record")} put aside as `, h("a", { href: "#/dead" }, "dead letters"), "."));
 
+const unread = () => (feed.get("tail")?.refused ?? []).map((told) => h("p", { class: "trouble", "data-trouble": told }, `${told}.`));
+
 const headlinePart = (troubles = []) => {
   const said = feed.get("headline") ?? { tone: "unknown", title: "Connecting", words: "" };
   const done = said.done_at ? ` That is at about ${hour(said.done_at)}.` : "";
@@ -128,5 +130,6 @@ export const draw = () => {
   const now = feed.get("now") ?? pulse;
   const width = document.getElementById("view").clientWidth;
   const picture = width >= 690 ? drawMap(topology, lag, now, width) : drawTree(topology, lag, now);
-  return [headlinePart(failures(stagesNow(topology, lag, now), now?.source === "run" ? "in this run" : "in the last minute")), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
+  const troubles = [...unread(), ...failures(stagesNow(topology, lag, now), now?.source === "run" ? "in this run" : "in the last minute")];
+  return [headlinePart(troubles), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
 };

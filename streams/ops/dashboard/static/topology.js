@@ -175,7 +175,7 @@ export const drawMap = (topology, lag, pulse, width) => {
       s("text", { class: "name", x: x + 13, y: y + 22 }, capital(now.stage)),
       s("text", { class: "figure", x: x + 13, y: y + 47 }, big, s("tspan", { class: "small", dx: 6 }, isRun ? "a call" : "oldest waiting")),
       s("text", { class: "small", x: x + 13, y: y + 65 }, isRun ? `${count(now.done)} done` : `${rate(now.rate)} · ${count(now.waiting)} waiting`),
-      s("text", { class: failing(now) ? "small alarm" : "small", x: x + 13, y: y + 81 }, `${percent(now.failureShare)} failed`)));
+      s("text", { class: failing(now) ? "small alarm" : "small", x: x + 13, y: y + 81 }, known(now.failureShare) ? `${percent(now.failureShare)} failed` : isRun ? "nothing done" : "idle in the last minute")));
   }
   return h("div", { class: "panel map", "data-key": "map" },
     s("svg", { viewBox: `0 0 ${Math.round(width - 26)} ${Math.round(height)}`, role: "group", "aria-label": "The pipeline as it is now: topics, stages, and how much takes each way" }, edges, nodes));

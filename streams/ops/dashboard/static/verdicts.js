@@ -94,6 +94,7 @@ const tasksAndRules = (pulse) => h("div", { class: "columns", "data-key": "tasks
     h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Rule"), ["Verdicts", "Share"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", null, pulse.rules.map((one) => h("tr", null, h("th", { scope: "row", class: "left wrap mono" }, one.rule), h("td", null, count(one.count)), h("td", null, percent(one.share))))))) : h("p", { class: "empty" }, "Nothing yet.")));
 
+const refused = () => (feed.get("tail")?.refused ?? []).map((told) => h("p", { class: "notice", "data-key": told }, told, ". What it holds is missing here."));
 const reading = () => {
   const tail = feed.get("tail");
   if (!tail || tail.caught_up || tail.error || (tail.behind_records < 500 && tail.behind_seconds < 30)) return null;
@@ -105,7 +106,7 @@ export const draw = () => {
   const heading = h("h1", { "data-key": "h1" }, "Verdicts");
   if (!pulse) return [heading, h("p", { class: "empty", "data-key": "empty" }, "The dashboard is reading the topics; what was decided appears in a moment.")];
   const frame = pulse.source === "run" ? `${plural(pulse.verdicts.final, "scene")} of this run` : `The last ${span(pulse.seconds)}, ${plural(pulse.verdicts.final, "final verdict")}, ${plural(pulse.records, "record")} read`;
-  return [heading, h("p", { class: "note", "data-key": "frame" }, `${frame}.`), reading(), overTime(pulse), h("div", { class: "columns", "data-key": "pair" }, silence(pulse), errors(pulse)), healing(pulse), ledgers(pulse), tasksAndRules(pulse)].filter(Boolean);
+  return [heading, h("p", { class: "note", "data-key": "frame" }, `${frame}.`), refused(), reading(), overTime(pulse), h("div", { class: "columns", "data-key": "pair" }, silence(pulse), errors(pulse)), healing(pulse), ledgers(pulse), tasksAndRules(pulse)].flat().filter(Boolean);
 };
 
 export const drawn = (place) => {
@@ -113,7 +114,9 @@ export const drawn = (place) => {
   if (!pulse) return;
   const groups = grouped(lived(pulse));
   const isRun = pulse.source === "run";
-  const xaxis = isRun ? { title: { text: "stretches of the log, in order", font: { size: 11 } } } : { type: "date", tickformat: "%H:%M", hoverformat: "%H:%M:%S" };
+  // In a few minutes several ticks share a minute.
+  const brief = !isRun && epoch(groups.at(-1).at) - epoch(groups[0].at) < 480;
+  const xaxis = isRun ? { title: { text: "stretches of the log, in order", font: { size: 11 } } } : { type: "date", tickformat: brief ? "%H:%M:%S" : "%H:%M", nticks: brief ? 5 : 8, hoverformat: "%H:%M:%S" };
   // Plotly shows moments of a date axis as they are written: here in local time.
   const local = isRun ? groups.map((_, index) => index + 1) : groups.map((one) => new Date(epoch(one.at) * 1000 - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 19));
   drawChart(place.querySelector("[data-chart=verdicts]"), FINAL.map(([kind, name]) => ({ type: "bar", x: local, y: groups.map((one) => one[kind]), name, marker: { color: `--${SHADES[kind]}` }, hovertemplate: "%{y}" })), { barmode: "stack", bargap: 0.08, hovermode: "x unified", xaxis, yaxis: { tickformat: ",d", rangemode: "tozero" } });
