@@ -102,7 +102,7 @@ class Beginning:
         try:
             await self._suspects.trials.withdraw(runner.number)
         except (KafkaError, OSError) as error:
-            _log.warning("kafka_away", what="notes", error=repr(error))
+            _log.warning("notes_stand", error=repr(error))
 
     def let_go(self, work: Iterable[Coroutine[None, None, None]]) -> Sequence[asyncio.Task[None]]:
         """Have outboxes close in the background; one that cannot is fenced by the next owner of its name."""

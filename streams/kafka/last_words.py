@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from streams.kafka.records import Outgoing
 from streams.kafka.suspects import BatchError, Suspects
 from streams.kafka.transactions import Sending, send_once
 
@@ -34,27 +33,29 @@ class LastWords:
     def say(self, error: BatchError) -> None:
         """Note this batch too; several partitions may have asked the models that hang."""
         self._to_note.append(error)
-        self._begin(error.cause)
+        self._noting = self._noting or asyncio.create_task(self._note_and_fail(), name="note-suspects")
 
     def end(self, error: BaseException) -> None:
         """End the process for what is no record's fault; what was noted ahead is taken back, for nobody died of it."""
         if self.begun:
             return
-        withdrawn = self._suspects.trials.withdrawn()
-        if withdrawn:
-            self._begin(error, withdrawn)
+        if self._suspects.trials.stand:
+            self._noting = asyncio.create_task(self._take_back_and_fail(error), name="take-notes-back")
         else:
             self._fail(error)
 
-    def _begin(self, error: BaseException, withdrawn: Sequence[Outgoing] = ()) -> None:
-        self._noting = self._noting or asyncio.create_task(self._note_and_fail(error, withdrawn), name="note-suspects")
+    async def _take_back_and_fail(self, reason: BaseException) -> None:
+        try:
+            await self._suspects.trials.withdraw()
+        except (KafkaError, OSError) as error:
+            _log.warning("notes_stand", error=repr(error))
+        finally:
+            self._fail(reason)
 
-    async def _note_and_fail(self, reason: BaseException, withdrawn: Sequence[Outgoing]) -> None:
+    async def _note_and_fail(self) -> None:
         noted = 0
         try:
             async with asyncio.timeout(_NOTED_WITHIN_SECONDS):
-                if withdrawn:
-                    await send_once(self._sending, withdrawn)
                 while noted < len(self._to_note):
                     error = self._to_note[noted]
                     notes = self._suspects.note(error)
@@ -75,4 +76,4 @@ class LastWords:
         except (KafkaError, OSError) as error:
             _log.error("suspects_not_noted", error=repr(error), batches=len(self._to_note) - noted)
         finally:
-            self._fail(reason)
+            self._fail(self._to_note[0].cause)

@@ -180,19 +180,25 @@ class Trials:
                 if next_offset > kept.get(place, next_offset):
                     del kept[place]
 
-    async def withdraw(self, number: int) -> None:
-        """Take back what we noted ahead of a partition number, for we live; soon, or TimeoutError and it is owed."""
-        notes = self.withdrawn(number)
-        if notes and self._write is not None:
-            self._owed[number] = notes
+    @property
+    def stand(self) -> bool:
+        """Whether notes of ours stand, which only a death should leave."""
+        return bool(self._begun or self._attempts or self._owed)
+
+    async def withdraw(self, number: int | None = None) -> None:
+        """Take back what we noted ahead of a partition number, or of all: we live. TimeoutError: it is still owed."""
+        numbers = self._numbers() if number is None else {number}
+        owed = {one: notes for one in numbers if (notes := self.withdrawn(one))}
+        if owed and self._write is not None:
+            self._owed |= owed
             async with asyncio.timeout(_WITHDRAWN_WITHIN_SECONDS):
-                await self._write(notes)
-            self._owed.pop(number, None)
+                await self._write([note for notes in owed.values() for note in notes])
+            for one in owed:
+                self._owed.pop(one, None)
 
     def withdrawn(self, number: int | None = None) -> list[Outgoing]:
         """Forget what is noted ahead, of a partition number or of all, and return what takes it back."""
-        noted = {place.partition for place in (*self._begun, *self._attempts)} | self._owed.keys()
-        numbers = noted if number is None else {number}
+        numbers = self._numbers() if number is None else {number}
         notes = [note for one in numbers for note in self._owed.pop(one, ())]
         for place in [place for place in self._begun if place.partition in numbers]:
             del self._begun[place]
@@ -201,6 +207,9 @@ class Trials:
             attempt = self._attempts.pop(place)
             notes.append(self._cleared(attempt.note) if attempt.before is None else self._noted(attempt.before))
         return notes
+
+    def _numbers(self) -> set[int]:
+        return {place.partition for place in (*self._begun, *self._attempts)} | self._owed.keys()
 
     def _ending(self, place: Place, next_offset: int) -> list[Outgoing]:
         attempt = self._attempts.get(place)
