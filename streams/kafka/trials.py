@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from schemas.dead import DeadReason
 from schemas.suspect import Begun, Suspect
+from streams.kafka.gate import Gate
 from streams.kafka.records import Outgoing, Place, Received
 
 Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -30,34 +31,6 @@ Rehearse = Callable[[], Awaitable[None]]
 _log = structlog.get_logger(__name__)
 _WITHDRAWN_WITHIN_SECONDS = 3.0
 _DIED = "the process that tried it alone was gone before it could say why"
-
-
-class _Gate:
-    """Lets batches be prepared side by side, or one all by itself; who came first goes first."""
-
-    def __init__(self) -> None:
-        self._door = asyncio.Lock()
-        self._inside = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
-
-    @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
-        async with self._door:
-            self._inside += 1
-            self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
-
-    @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        async with self._door:
-            await self._empty.wait()
-            yield
 
 
 @dataclass(slots=True)
@@ -86,7 +59,7 @@ class Trials:
         self._now = now
         # Until it was done once.
         self._rehearse = rehearse
-        self._gate = _Gate()
+        self._gate = Gate()
         # The last offset of what a former owner did not survive.
         self._left: dict[Place, int] = {}
         # The last offset of our own first batches, as noted.

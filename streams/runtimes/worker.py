@@ -93,16 +93,17 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         meter=metrics,
     )
     sending = _sending(kafka)
+    suspects = Suspects(
+        kafka.topic(topics.SUSPECT),
+        kafka.instance_id or "",
+        write=Notes(sending).write,
+        rehearse=lambda: rehearse(desk),
+    )
     groups = Groups(
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
         sending,
         Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
-        Suspects(
-            kafka.topic(topics.SUSPECT),
-            kafka.instance_id or "",
-            write=Notes(sending).write,
-            rehearse=lambda: rehearse(desk),
-        ),
+        suspects,
         fail,
         transactional=exactly_once,
         meter=metrics,
@@ -131,7 +132,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
 
     # To restore has a limit of its own, which says more.
     beginning_seconds = kafka.restore_timeout_seconds + kafka.watchdog_seconds
-    watchdog = Watchdog(groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds)
+    watchdog = Watchdog(
+        groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds, take_back=suspects.trials.withdraw
+    )
     return Live(app, groups, models, threads, rows, metrics, watchdog)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,7 +87,8 @@ class Watchdog:
     """A thread that looks at the worker; not a task, for the event loop may be what hangs.
 
     Kafka being away is not a stall: the worker waits for it and says so. To begin (fence and restore) may take
-    `beginning_seconds`, all else `limit_seconds`. `fail` is told of a stall, after what was seen is in the log.
+    `beginning_seconds`, all else `limit_seconds`. `fail` is told of a stall, after what was seen is in the log. Where
+    the event loop goes on no record is to blame for it, and `take_back` takes back what was noted of any.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Watchdog:
         fail: Callable[[BaseException], Any],
         limit_seconds: float,
         beginning_seconds: float,
+        take_back: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         self._groups = groups
         self._ask = ask
@@ -105,6 +107,8 @@ class Watchdog:
         self._fail = fail
         self._limit_seconds = limit_seconds
         self._beginning_seconds = beginning_seconds
+        self._take_back = take_back
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._interval_seconds = min(_LONGEST_INTERVAL_SECONDS, limit_seconds / _LOOKS_A_LIMIT)
         self._watch = Watch()
         self._ends: Ends = {}
@@ -119,6 +123,7 @@ class Watchdog:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to look, in a thread that nobody waits for."""
+        self._loop = loop
         threading.Thread(target=self._run, args=(loop,), name="watchdog", daemon=True).start()
 
     def stalled(self, limit_seconds: float) -> Mapping[str, float]:
@@ -165,6 +170,10 @@ class Watchdog:
         saying.start()
         saying.join(_SAID_WITHIN_SECONDS)
         what = ", ".join(f"{name} for {seconds:g} s" for name, seconds in found.items())
+        if self._loop is not None and LOOP not in found:
+            with suppress(Exception):
+                # It is an end in any case.
+                asyncio.run_coroutine_threadsafe(self._take_back(), self._loop).result(_SAID_WITHIN_SECONDS)
         self._fail(Stalled(f"no progress: {what}"))
 
     def _say(self, found: Mapping[str, float]) -> None:
