@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -109,10 +110,12 @@ class Watchdog:
         self._beginning_seconds = beginning_seconds
         self._take_back = take_back
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._taking_back: asyncio.Task[None] | None = None
         self._interval_seconds = min(_LONGEST_INTERVAL_SECONDS, limit_seconds / _LOOKS_A_LIMIT)
         self._watch = Watch()
         self._ends: Ends = {}
         self._reached = False
+        self._asked_at_seconds: float | None = None
         self._turns = 0
         self._asking: asyncio.Task[None] | None = None
 
@@ -137,7 +140,7 @@ class Watchdog:
     def look(self) -> None:
         """Look once, an interval after the last time, and tell of a stall."""
         marks = {LOOP: self._turns, **marks_of(self._groups, self._ends)}
-        self._watch.look(marks, self._interval_seconds, reached=self._reached)
+        self._watch.look(marks, self._interval_seconds, reached=self._reached and not self._is_late())
         found = self.stalled(self._limit_seconds)
         if found and not self._groups.draining:
             self._tell(found)
@@ -158,11 +161,19 @@ class Watchdog:
 
     async def _ask_kafka(self) -> None:
         ends = None
+        self._asked_at_seconds = time.monotonic()
         try:
             ends = await self._ask()
         except Exception as error:  # noqa: BLE001 - what is not known is not held against the worker
             _log.warning("watchdog_is_not_answered", error=repr(error))
-        self._reached, self._ends = ends is not None, ends or {}
+        # One that goes away while it is asked has answered the first question.
+        self._reached, self._ends = ends is not None and not self._is_late(), ends or {}
+        self._asked_at_seconds = None
+
+    def _is_late(self) -> bool:
+        """Return whether an answer is waited for so long that Kafka may well be away."""
+        asked = self._asked_at_seconds
+        return asked is not None and time.monotonic() - asked > self._limit_seconds / 2
 
     def _tell(self, found: Mapping[str, float]) -> None:
         # Whoever hangs may hold the log's lock.
@@ -171,10 +182,16 @@ class Watchdog:
         saying.join(_SAID_WITHIN_SECONDS)
         what = ", ".join(f"{name} for {seconds:g} s" for name, seconds in found.items())
         if self._loop is not None and LOOP not in found:
-            with suppress(Exception):
-                # It is an end in any case.
-                asyncio.run_coroutine_threadsafe(self._take_back(), self._loop).result(_SAID_WITHIN_SECONDS)
+            done = threading.Event()
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._begin_to_take_back, done)
+                done.wait(_SAID_WITHIN_SECONDS)
         self._fail(Stalled(f"no progress: {what}"))
+
+    def _begin_to_take_back(self, done: threading.Event) -> None:
+        self._taking_back = asyncio.create_task(self._take_back(), name="take-notes-back")
+        # Taken back or not, it is the end.
+        self._taking_back.add_done_callback(lambda _: done.set())
 
     def _say(self, found: Mapping[str, float]) -> None:
         runners = self._groups.runners
