@@ -19,6 +19,8 @@ from streams.kafka.records import Place
 
 _log = structlog.get_logger(__name__)
 _LOOKS_A_LIMIT = 24
+# Whoever has not answered for so many looks is not reached: what waits for Kafka is not to be counted meanwhile.
+_LOOKS_TO_ANSWER = 4
 _LONGEST_INTERVAL_SECONDS = 5.0
 _SAID_WITHIN_SECONDS = 5.0
 # What moves on while a worker is all right, beside its partitions.
@@ -110,11 +112,12 @@ class Watchdog:
         self._ends: Ends = {}
         self._reached = False
         self._turns = 0
+        self._asked_at_turn = 0
         self._asking: asyncio.Task[None] | None = None
 
     @property
     def reached(self) -> bool:
-        """Whether Kafka answered when it was last asked."""
+        """Whether Kafka answered when it was last asked, or was asked just now."""
         return self._reached
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -150,6 +153,9 @@ class Watchdog:
         self._turns += 1
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_kafka(), name="watchdog-asks")
+            self._asked_at_turn = self._turns
+        elif self._turns - self._asked_at_turn >= _LOOKS_TO_ANSWER:
+            self._reached = False
 
     async def _ask_kafka(self) -> None:
         ends = None

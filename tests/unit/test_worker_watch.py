@@ -175,6 +175,28 @@ def test_a_stall_is_told_although_nothing_can_be_said(monkeypatch: pytest.Monkey
             thread.join(5)
 
 
+def test_kafka_is_not_reached_while_it_keeps_us_waiting_for_an_answer() -> None:
+    async def run() -> None:
+        watchdog = dog(Owned(), lambda _: None)
+        answers: asyncio.Queue[Mapping[Place, tuple[int, int]]] = asyncio.Queue()
+        watchdog._ask = answers.get
+
+        async def turns(count: int) -> bool:
+            for _ in range(count):
+                watchdog._turn()
+                await asyncio.sleep(0)
+            return watchdog.reached
+
+        answers.put_nowait({})
+        assert await turns(1)
+        assert await turns(4)
+        assert not await turns(1)
+        answers.put_nowait({})
+        assert await turns(2)
+
+    asyncio.run(run())
+
+
 def test_an_answer_that_fails_is_no_answer() -> None:
     async def run() -> None:
         watchdog = dog(Owned(), lambda _: None)
