@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -20,6 +19,8 @@ from streams.kafka.records import Place
 
 _log = structlog.get_logger(__name__)
 _LOOKS_A_LIMIT = 24
+# Whoever has not answered for so many looks is not reached: what waits for Kafka is not to be counted meanwhile.
+_LOOKS_TO_ANSWER = 4
 _LONGEST_INTERVAL_SECONDS = 5.0
 _SAID_WITHIN_SECONDS = 5.0
 # What moves on while a worker is all right, beside its partitions.
@@ -115,13 +116,13 @@ class Watchdog:
         self._watch = Watch()
         self._ends: Ends = {}
         self._reached = False
-        self._asked_at_seconds: float | None = None
         self._turns = 0
+        self._asked_at_turn = 0
         self._asking: asyncio.Task[None] | None = None
 
     @property
     def reached(self) -> bool:
-        """Whether Kafka answered when it was last asked."""
+        """Whether Kafka answered when it was last asked, or was asked just now."""
         return self._reached
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -140,7 +141,7 @@ class Watchdog:
     def look(self) -> None:
         """Look once, an interval after the last time, and tell of a stall."""
         marks = {LOOP: self._turns, **marks_of(self._groups, self._ends)}
-        self._watch.look(marks, self._interval_seconds, reached=self._reached and not self._is_late())
+        self._watch.look(marks, self._interval_seconds, reached=self._reached)
         found = self.stalled(self._limit_seconds)
         if found and not self._groups.draining:
             self._tell(found)
@@ -158,22 +159,17 @@ class Watchdog:
         self._turns += 1
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_kafka(), name="watchdog-asks")
+            self._asked_at_turn = self._turns
+        elif self._turns - self._asked_at_turn >= _LOOKS_TO_ANSWER:
+            self._reached = False
 
     async def _ask_kafka(self) -> None:
         ends = None
-        self._asked_at_seconds = time.monotonic()
         try:
             ends = await self._ask()
         except Exception as error:  # noqa: BLE001 - what is not known is not held against the worker
             _log.warning("watchdog_is_not_answered", error=repr(error))
-        # One that goes away while it is asked has answered the first question.
-        self._reached, self._ends = ends is not None and not self._is_late(), ends or {}
-        self._asked_at_seconds = None
-
-    def _is_late(self) -> bool:
-        """Return whether an answer is waited for so long that Kafka may well be away."""
-        asked = self._asked_at_seconds
-        return asked is not None and time.monotonic() - asked > self._limit_seconds / 2
+        self._reached, self._ends = ends is not None, ends or {}
 
     def _tell(self, found: Mapping[str, float]) -> None:
         # Whoever hangs may hold the log's lock.

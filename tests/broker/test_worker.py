@@ -148,7 +148,7 @@ def test_topics_that_are_missing_end_the_worker_and_say_what_to_do(broker: Broke
 def test_a_broker_that_is_away_is_waited_for_at_the_start_and_in_the_middle(own: Broker, tmp_path: Path) -> None:
     async def away() -> None:
         # Kafka is away for longer than the watchdog waits, and that is not the worker's fault.
-        pipeline = Pipeline(own.bootstrap, tmp_path, models__deadline_seconds="2", kafka__watchdog_seconds="5")
+        pipeline = Pipeline(own.bootstrap, tmp_path, models__deadline_seconds="2", kafka__watchdog_seconds="8")
         await pipeline.make_topics()
         sent = scenes(600, 40, seed=1)
         await asyncio.to_thread(own.stop)
@@ -160,7 +160,7 @@ def test_a_broker_that_is_away_is_waited_for_at_the_start_and_in_the_middle(own:
                 await pipeline.send(producer, sent[:300])
             await asyncio.to_thread(own.stop)
             await worker.until_ready(503)
-            await asyncio.sleep(6)
+            await asyncio.sleep(9)
             assert worker.get("/livez")[0] == 200
             await asyncio.to_thread(own.start)
             await worker.until_ready()

@@ -197,25 +197,26 @@ def test_what_was_noted_of_records_is_taken_back_where_the_loop_goes_on(what: st
     assert [type(one) for one in told] == ([Stalled] if blamed else [type(None), Stalled])
 
 
-def test_a_kafka_that_goes_away_while_it_is_asked_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answered the first question of several, and may let us wait for the next one for longer than for a stall."""
-    told: list[BaseException] = []
-    watchdog = dog(Owned((Runner(open_records=3),)), told.append, limit_seconds=5.0)
-    now_seconds = 100.0
-    monkeypatch.setattr(worker_watch, "time", SimpleNamespace(monotonic=lambda: now_seconds), raising=False)
+def test_kafka_is_not_reached_while_it_keeps_us_waiting_for_an_answer() -> None:
+    async def run() -> None:
+        watchdog = dog(Owned(), lambda _: None)
+        answers: asyncio.Queue[Mapping[Place, tuple[int, int]]] = asyncio.Queue()
+        watchdog._ask = answers.get
 
-    async def ask() -> Mapping[Place, tuple[int | None, int]]:
-        nonlocal now_seconds
-        now_seconds += 9.0
-        for _ in range(2 * 24):
-            watchdog._turns += 1
-            watchdog.look()
-        return {SCENES: (6, 7)}
+        async def turns(count: int) -> bool:
+            for _ in range(count):
+                watchdog._turn()
+                await asyncio.sleep(0)
+            return watchdog.reached
 
-    watchdog._reached, watchdog._ask = True, ask
-    asyncio.run(watchdog._ask_kafka())
-    assert told == []
-    assert not watchdog.reached
+        answers.put_nowait({})
+        assert await turns(1)
+        assert await turns(4)
+        assert not await turns(1)
+        answers.put_nowait({})
+        assert await turns(2)
+
+    asyncio.run(run())
 
 
 def test_an_answer_that_fails_is_no_answer() -> None:
