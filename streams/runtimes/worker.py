@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas import topics
 from streams.kafka.clients import BrokerAway, client_options, kept_out
@@ -40,6 +40,8 @@ from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
 _ANSWER_WITHIN_SECONDS = 3.0
+# With the pauses between, some seconds.
+_REFUSED_TIMES = 5
 _GROWS_BY_BYTES = 64 * 1024
 
 
@@ -110,13 +112,9 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         reached=lambda: watchdog.reached,
     )
 
-    async def check() -> None:
-        try:
-            await check_topics(kafka)
-        except (TopicError, BrokerAway) as error:
-            fail(error)
-
-    app.transport = Transport(app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=check)
+    app.transport = Transport(
+        app.conf.broker_consumer, app, groups=groups, membership=_membership(kafka), check=checked(kafka, fail)
+    )
     app.producer_transport = app.transport
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
@@ -136,6 +134,29 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds, take_back=suspects.trials.withdraw
     )
     return Live(app, groups, models, threads, rows, metrics, watchdog)
+
+
+def checked(kafka: KafkaSettings, fail: Callable[[BaseException], None]) -> Callable[[], Awaitable[None]]:
+    """Return what looks whether a worker may begin: `fail` is told what a person must put right.
+
+    Not to be let in is no such thing at once, for what Kafka asks about its users may come up after it: that raises
+    KafkaConnectionError, until it was said so often.
+    """
+    refused = 0
+
+    async def check() -> None:
+        nonlocal refused
+        try:
+            await check_topics(kafka)
+        except TopicError as error:
+            fail(error)
+        except BrokerAway as error:
+            refused += 1
+            if refused < _REFUSED_TIMES:
+                raise KafkaConnectionError(str(error)) from error
+            fail(error)
+
+    return check
 
 
 async def check_topics(kafka: KafkaSettings) -> None:
