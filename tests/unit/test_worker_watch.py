@@ -113,16 +113,14 @@ def test_a_stall_is_told_with_what_was_seen(owned: Owned, what: str, least_secon
         watchdog = dog(owned, told.append)
         watchdog.start(asyncio.get_running_loop())
         began = time.monotonic()
-        for _ in range(250):
-            if told:
-                break
+        # On a machine that is busy the loop may be told before.
+        while not any(what in str(one) for one in told):  # noqa: ASYNC110 - a thread tells it
             await asyncio.sleep(0.02)
         assert what in watchdog.stalled(0.1)
         return time.monotonic() - began
 
-    assert asyncio.run(run()) > least_seconds
-    assert isinstance(told[0], Stalled)
-    assert what in str(told[0])
+    assert asyncio.run(asyncio.wait_for(run(), 60)) > least_seconds
+    assert all(isinstance(one, Stalled) for one in told)
 
 
 def test_a_loop_that_hangs_is_told_from_outside() -> None:
@@ -132,7 +130,7 @@ def test_a_loop_that_hangs_is_told_from_outside() -> None:
         dog(Owned(), told.append).start(asyncio.get_running_loop())
         await asyncio.sleep(0.1)
         hung = threading.Event()
-        for _ in range(100):
+        for _ in range(1000):
             if told:
                 break
             hung.wait(0.05)
