@@ -18,6 +18,7 @@ PROVIDER_NAMES: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "C
 # TF32 would round the mantissa to 10 bits and move every score.
 PROVIDER_OPTIONS: dict[Provider, dict[str, str]] = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 LOG_ERRORS_ONLY = 3
+VERSION: str = ort.__version__
 
 # ONNX Runtime's exceptions have no common base below Exception.
 LOAD_FAILURES: tuple[type[Exception], ...] = (
@@ -45,13 +46,18 @@ class Runtime:
         return Runtime("cpu", 1)
 
 
+def providers_found() -> list[str]:
+    """Return the execution providers of the ONNX Runtime that is installed, by its names."""
+    return list(ort.get_available_providers())
+
+
 def open_session(model: Path | bytes, runtime: Runtime) -> ort.InferenceSession:
     """Open a model file, or its bytes, on the provider of `runtime`.
 
     Raises ModelError when the provider is not there or does not start, or when the model cannot be read.
     """
     wanted = PROVIDER_NAMES[runtime.provider]
-    if wanted not in ort.get_available_providers():
+    if wanted not in providers_found():
         raise ModelError(_missing_provider(runtime.provider))
     options = ort.SessionOptions()
     options.intra_op_num_threads = runtime.threads
@@ -83,7 +89,7 @@ def open_session(model: Path | bytes, runtime: Runtime) -> ort.InferenceSession:
 def _missing_provider(provider: Provider) -> str:
     return (
         f"The provider {provider} is not available to ONNX Runtime {ort.__version__} here "
-        f"(it has: {', '.join(ort.get_available_providers())}). Set models.provider to cpu, or install onnxruntime-gpu "
+        f"(it has: {', '.join(providers_found())}). Set models.provider to cpu, or install onnxruntime-gpu "
         "with its CUDA libraries."
     )
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import onnxruntime as ort
-
 from models.cpu import X86_MACHINES, cpu_flags
 from models.encoder.encoder import identity
 from models.encoder.store import RECIPES, WEIGHTS_PACKAGE, find_weights, is_intact
@@ -21,7 +19,7 @@ from models.errors import ModelError
 from models.lexicon import Lexicon
 from models.manifest import verify
 from models.memory import MemoryBase
-from models.sessions import PROVIDER_NAMES
+from models.sessions import PROVIDER_NAMES, VERSION, providers_found
 from streams.cli.wiring import artifacts_of
 from streams.settings import PREFIX, SETTINGS_FILE, Settings, SettingsError, read_settings
 
@@ -96,8 +94,8 @@ def _cores(settings: Settings) -> Check:
 
 
 def _providers(settings: Settings) -> Check:
-    there = ort.get_available_providers()
-    value = f"{ort.__version__}: {', '.join(there)}; chosen {settings.models.provider}"
+    there = providers_found()
+    value = f"{VERSION}: {', '.join(there)}; chosen {settings.models.provider}"
     if PROVIDER_NAMES[settings.models.provider] in there:
         return Check("right", "ONNX Runtime", value)
     return Check("wrong", "ONNX Runtime", value, "set models.provider to cpu, or install onnxruntime-gpu with CUDA")

@@ -85,9 +85,10 @@ def test_a_leader_that_died_costs_its_partitions_alone(brokers: tuple[JavaBroker
         # The page's reader begins now: it follows what can be read, and says what cannot.
         tail.start()
         until(lambda: tail.state().partitions == 1 and tail.state().records == 37, 60.0)
-        assert (tail.state().error or "").startswith(f"{topic}, partition 1, cannot be read: ")
+        (refused,) = tail.state().refused
+        assert refused.startswith(f"{topic}, partition 1, cannot be read: ")
 
         second.start()
         until(lambda: tail.state().caught_up and tail.state().records == 67, 60.0)
-        assert tail.state().error is None
+        assert tail.state().refused == ()
         until(lambda: [one.lag for one in of(watcher.look(), group, topic)] == [27, 25], 60.0)
