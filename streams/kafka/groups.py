@@ -17,8 +17,9 @@ from streams.kafka.partition import PartitionRunner
 from streams.kafka.patience import may_pass, pause_seconds
 from streams.kafka.records import Group, Place, Received
 from streams.kafka.resting import Resting
+from streams.kafka.shared import Commit
 from streams.kafka.suspects import BatchError, Suspects
-from streams.kafka.transactions import Commit, Outbox, PlainOutbox, Sending, TransactionalOutbox
+from streams.kafka.transactions import Outboxes, Sending
 
 _log = structlog.get_logger(__name__)
 # So often in a row without a batch that was committed; then it is not Kafka that is away.
@@ -54,9 +55,8 @@ class Groups:
         # When the consumer last came by for records.
         self.polled_at_seconds = time.monotonic()
         self._groups = groups
-        self._sending = sending
+        self._outboxes = Outboxes(sending, transactional=transactional)
         self._limits = limits
-        self._transactional = transactional
         self._suspects = suspects
         self._meter = meter
         self._last_words = LastWords(sending, suspects, fail)
@@ -184,6 +184,7 @@ class Groups:
             # Before its rows are dropped: on none it would begin them anew, and its outbox may well commit that.
             runner.halt()
             self._beginning.drop(runner)
+        self._outboxes.renew()
         leaving = self._beginning.let_go(runner.abandon() for runner in runners)
         self._begin(self._start_over(leaving, self._starting))
 
@@ -216,15 +217,10 @@ class Groups:
         self._room.set()
 
     def _new_runner(self, group: Group, number: int) -> PartitionRunner:
-        outbox = self._new_outbox(group, number)
+        outbox = self._outboxes.of(f"{group.name}-{number}", self.commit)
         return PartitionRunner(
             group, number, outbox, self._limits, self._suspects, self._room.set, self._runner_failed, self._meter
         )
-
-    def _new_outbox(self, group: Group, number: int) -> Outbox:
-        if self._transactional:
-            return TransactionalOutbox(self._sending, f"{self._sending.group_id}-{group.name}-{number}")
-        return PlainOutbox(self._sending, self.commit)
 
     def _started(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

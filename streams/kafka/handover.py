@@ -40,7 +40,7 @@ from streams.kafka.groups import Groups
 from streams.kafka.membership import ConsumerThread, Membership
 from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Place
-from streams.kafka.transactions import SharedCommits
+from streams.kafka.shared import SharedCommits
 
 _POLL_IN_A_HURRY_SECONDS = 0.02
 _AWAY_SECONDS = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,8 +12,8 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.kafka.records import Outgoing, Place
+from streams.kafka.shared import Commit, SharedProducer
 
-Commit = Callable[[Mapping[Place, int]], Awaitable[None]]
 _BATCH_BYTES = 512 * 1024
 _PARTITIONER = DefaultPartitioner()
 
@@ -60,7 +60,7 @@ class TransactionalOutbox:
 
     async def start(self) -> None:
         """Fence the former owner; returns when its transaction is ended. It may be tried again when it raises."""
-        self._producer = await _started(
+        self._producer = await started(
             self._sending,
             transactional_id=self._name,
             transaction_timeout_ms=self._sending.transaction_timeout_ms,
@@ -91,15 +91,15 @@ class PlainOutbox:
     none counts twice. Offsets are committed behind the next batches, for a commit takes 6 ms, and more behind others.
     """
 
-    def __init__(self, sending: Sending, commit: Commit) -> None:
-        self._sending = sending
+    def __init__(self, producers: SharedProducer, commit: Commit) -> None:
+        self._producers = producers
         self._commit = commit
         self._committing: list[asyncio.Task[None]] = []
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect; nobody is fenced."""
-        self._producer = await _started(self._sending, enable_idempotence=True)
+        self._producer = await self._producers.acquire()
 
     async def send(self, outputs: Sequence[Outgoing], rows: Sequence[Outgoing], offsets: Mapping[Place, int]) -> None:
         """Send outputs, then rows, then begin to commit the offsets; raises what a commit before it raised."""
@@ -117,45 +117,37 @@ class PlainOutbox:
         await asyncio.gather(*committing)
 
     async def stop(self) -> None:
-        """Wait for the last commits and close the producer."""
+        """Wait for the last commits and let the producer go."""
         try:
             await self.flush()
         finally:
-            if self._producer is not None:
-                await self._producer.stop()
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await self._producers.release()
 
 
-class SharedCommits:
-    """Commits of several outboxes as one: while one is under way, those that come are gathered for the next.
+class Outboxes:
+    """Makes the outbox of each partition number, after what is promised."""
 
-    Kafka answers a consumer's commits one after the other, and takes 6 ms for each.
-    """
+    def __init__(self, sending: Sending, *, transactional: bool) -> None:
+        self._sending = sending
+        self._transactional = transactional
+        self.renew()
 
-    def __init__(self, commit: Commit) -> None:
-        self._commit = commit
-        self._gathered: dict[Place, int] = {}
-        self._under_way: asyncio.Task[None] | None = None
-        self._next: asyncio.Task[None] | None = None
+    def renew(self) -> None:
+        """Let those that are made from now on share another producer: what the last one still holds is not known."""
+        self._producers = SharedProducer(lambda: started(self._sending, enable_idempotence=True))
 
-    async def commit(self, offsets: Mapping[Place, int]) -> None:
-        """Return when these offsets are committed; raises what the commit that they were part of raised."""
-        self._gathered.update(offsets)
-        if self._next is None:
-            self._next = asyncio.create_task(self._after(self._under_way))
-        # Others wait for the same: who gives up must not take it from them.
-        await asyncio.shield(self._next)
-
-    async def _after(self, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        offsets, self._gathered = self._gathered, {}
-        self._under_way, self._next = self._next, None
-        await self._commit(offsets)
+    def of(self, name: str, commit: Commit) -> Outbox:
+        """Return a new outbox; `commit` is how offsets are committed where no transaction does it."""
+        if self._transactional:
+            return TransactionalOutbox(self._sending, f"{self._sending.group_id}-{name}")
+        return PlainOutbox(self._producers, commit)
 
 
 async def send_once(sending: Sending, records: Iterable[Outgoing]) -> None:
     """Send records outside of any transaction, with a producer of their own; returns when all are acknowledged."""
-    producer = await _started(sending, enable_idempotence=True)
+    producer = await started(sending, enable_idempotence=True)
     try:
         await asyncio.gather(*await append(producer, records))
     finally:
@@ -180,7 +172,8 @@ async def append(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> lis
     return sent
 
 
-async def _started(sending: Sending, **promise: object) -> AIOKafkaProducer:
+async def started(sending: Sending, **promise: object) -> AIOKafkaProducer:
+    """Return a producer that is connected; what it promises is told as aiokafka names it."""
     producer = AIOKafkaProducer(
         **sending.options,
         **promise,

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_partition_runner import Record, turns
 
-from streams.kafka import beginning, groups
+from streams.kafka import beginning, groups, transactions
 from streams.kafka.groups import Groups
 from streams.kafka.line import Limits
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received, Restored
@@ -158,7 +158,7 @@ class Member:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     """Kafka, in the place of the real one."""
-    monkeypatch.setattr(groups, "TransactionalOutbox", Outbox)
+    monkeypatch.setattr(transactions, "TransactionalOutbox", Outbox)
     monkeypatch.setattr(beginning, "restore", _restore)
     monkeypatch.setattr(groups, "pause_seconds", lambda _: 0.0)
     return _fresh()
@@ -485,6 +485,6 @@ def test_rows_in_memory_are_those_in_kafka_whoever_owned_what(steps: Steps) -> N
                 assert all(member.rows.kept[n] == log.rows[n] for n in member.numbers)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(groups, "TransactionalOutbox", Outbox)
+        patched.setattr(transactions, "TransactionalOutbox", Outbox)
         patched.setattr(beginning, "restore", _restore)
         asyncio.run(run())

@@ -10,7 +10,30 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from streams.kafka.records import Place
-from streams.kafka.transactions import PlainOutbox, Sending
+from streams.kafka.shared import SharedProducer
+from streams.kafka.transactions import PlainOutbox
+
+
+class Producer:
+    """As much of a producer as an outbox needs to begin and to end."""
+
+    closed = False
+
+    async def stop(self) -> None:
+        self.closed = True
+
+
+def shared(*producers: Producer | OSError) -> SharedProducer:
+    """Return what starts these, one after the other."""
+    upcoming = iter(producers)
+
+    async def start() -> Any:  # noqa: ANN401 - it stands for an AIOKafkaProducer
+        one = next(upcoming)
+        if isinstance(one, OSError):
+            raise one
+        return one
+
+    return SharedProducer(start)
 
 
 def test_a_batch_does_not_wait_for_the_commits_before_it_and_raises_what_they_raised() -> None:
@@ -23,8 +46,8 @@ def test_a_batch_does_not_wait_for_the_commits_before_it_and_raises_what_they_ra
             commits.append(asyncio.get_running_loop().create_future())
             await commits[-1]
 
-        outbox: Any = PlainOutbox(Sending({}, "g", 1000, 5, 2**20), commit)
-        outbox._producer = object()
+        outbox = PlainOutbox(shared(Producer()), commit)
+        await outbox.start()
         for offset in (1, 2, 3):
             await outbox.send([], [], {Place("scenes", 0): offset})
             await asyncio.sleep(0)
@@ -47,21 +70,41 @@ def test_a_batch_does_not_wait_for_the_commits_before_it_and_raises_what_they_ra
 
 
 def test_a_producer_is_closed_also_where_the_last_commit_failed() -> None:
-    class Producer:
-        closed = False
-
-        async def stop(self) -> None:
-            self.closed = True
-
     async def refused(offsets: Mapping[Place, int]) -> None:
         raise KafkaError(f"{offsets}")
 
     async def run() -> None:
-        outbox: Any = PlainOutbox(Sending({}, "g", 1000, 5, 2**20), refused)
-        producer = outbox._producer = Producer()
+        producer = Producer()
+        outbox = PlainOutbox(shared(producer), refused)
+        await outbox.start()
         await outbox.send([], [], {Place("scenes", 0): 1})
         with pytest.raises(KafkaError):
             await outbox.stop()
         assert producer.closed
+
+    asyncio.run(run())
+
+
+async def _no_commit(offsets: Mapping[Place, int]) -> None:
+    del offsets
+
+
+def test_outboxes_share_a_producer_that_is_closed_after_the_last_of_them() -> None:
+    async def run() -> None:
+        first, second = Producer(), Producer()
+        producers = shared(OSError("away"), first, second)
+        one, other = PlainOutbox(producers, _no_commit), PlainOutbox(producers, _no_commit)
+        with pytest.raises(OSError, match="away"):
+            await one.start()
+        await one.stop()
+        await asyncio.gather(one.start(), other.start())
+        await one.stop()
+        await one.stop()
+        assert not first.closed
+        await other.stop()
+        assert first.closed
+        await one.start()
+        await one.stop()
+        assert second.closed
 
     asyncio.run(run())

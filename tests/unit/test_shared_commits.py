@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from streams.kafka.records import Place
-from streams.kafka.transactions import SharedCommits
+from streams.kafka.shared import SharedCommits
 
 
 def test_commits_that_come_while_one_is_under_way_go_as_one_and_the_last_offset_stands() -> None:
