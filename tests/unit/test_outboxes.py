@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from streams.kafka import transactions
 from streams.kafka.records import Place
 from streams.kafka.shared import SharedProducer
-from streams.kafka.transactions import PlainOutbox
+from streams.kafka.transactions import Outboxes, PlainOutbox, Sending
 
 
 class Producer:
@@ -107,4 +108,28 @@ def test_outboxes_share_a_producer_that_is_closed_after_the_last_of_them() -> No
         await one.stop()
         assert second.closed
 
+    asyncio.run(run())
+
+
+def test_whoever_begins_after_an_outage_gets_another_producer_than_those_who_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def started(*_: object, **__: object) -> Producer:
+        return Producer()
+
+    async def run() -> None:
+        outboxes = Outboxes(Sending({}, "g", 1000, 5, 2**20), transactional=False)
+        leaving: list[Any] = [outboxes.of(f"rows-{number}", _no_commit) for number in range(2)]
+        await asyncio.gather(*(one.start() for one in leaving))
+        old = leaving[0]._producer
+        assert leaving[1]._producer is old
+        outboxes.renew()
+        new: Any = outboxes.of("rows-0", _no_commit)
+        await new.start()
+        assert new._producer is not old
+        await asyncio.gather(*(one.stop() for one in leaving))
+        assert old.closed
+        assert not new._producer.closed
+
+    monkeypatch.setattr(transactions, "started", started)
     asyncio.run(run())
