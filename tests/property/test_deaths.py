@@ -1,4 +1,4 @@
-"""Processes that die on records, with no word: each record that kills is put aside, all others are done once."""
+"""Processes that die on records, with no word: each record that kills is put aside, all others are done in order."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Kafka:
 
     sizes: Mapping[Place, int]
     deadly: frozenset[Ident]
+    poison: frozenset[Ident]
     offsets: dict[Place, int] = field(default_factory=dict)
     notes: list[tuple[bytes, bytes | None, int]] = field(default_factory=list)
     outputs: list[Outgoing] = field(default_factory=list)
@@ -107,17 +108,20 @@ class Deadly(Handler[bytes]):
 
     async def prepare(self, records: Sequence[Received]) -> Sequence[bytes]:
         await self.process.lives()
-        if any((one.topic, one.partition, one.offset) in self.process.kafka.deadly for one in records):
+        kafka, idents = self.process.kafka, {(one.topic, one.partition, one.offset) for one in records}
+        if idents & kafka.deadly:
             self.process.dead.set()
             await asyncio.Event().wait()
+        if idents & kafka.poison:
+            raise ZeroDivisionError
         return [b""] * len(records)
 
     def apply(self, records: Sequence[Received], prepared: Sequence[bytes]) -> Iterable[Outgoing]:
         return [Outgoing("done", _ident(record), one) for record, one in zip(records, prepared, strict=True)]
 
     def bury(self, record: Received, error: Exception) -> Outgoing:
-        assert isinstance(error, Convicted)
-        return Outgoing("dead", _ident(record), error.suspect.exception.encode())
+        why = error.suspect.exception if isinstance(error, Convicted) else type(error).__name__
+        return Outgoing("dead", _ident(record), why.encode())
 
 
 class Box:
@@ -140,17 +144,24 @@ class Box:
 
 
 def _ident(record: Received) -> bytes:
-    return repr((record.topic, record.partition, record.offset)).encode()
+    return _named((record.topic, record.partition, record.offset))
+
+
+def _named(ident: Ident) -> bytes:
+    return repr(ident).encode()
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 3))
-def test_what_kills_is_put_aside_and_all_else_is_done_once(seed: int, culprits: int) -> None:
+@given(st.integers(0, 10**6), st.integers(0, 3), st.integers(0, 3))
+def test_what_kills_is_put_aside_and_all_else_is_done_once_and_in_order(
+    seed: int, culprits: int, poisonous: int
+) -> None:
     rng = random.Random(seed)
     sizes = {Place(topic, number): rng.randint(0, 30) for number in range(2) for topic in TOPICS}
     every = [(*place, offset) for place, size in sizes.items() for offset in range(size)]
     deadly = frozenset(rng.sample(every, min(culprits, len(every))))
-    kafka = Kafka(sizes, deadly)
+    poison = frozenset(rng.sample(every, min(poisonous, len(every)))) - deadly
+    kafka = Kafka(sizes, deadly, poison)
     limits = Limits(rng.choice([1, 3, 8, 50]), 100)
 
     async def lives() -> int:
@@ -163,9 +174,12 @@ def test_what_kills_is_put_aside_and_all_else_is_done_once(seed: int, culprits: 
         return deaths
 
     asyncio.run(lives())
-    dead = {one.key for one in kafka.outputs if one.topic == "dead"}
-    assert dead == {repr(one).encode() for one in deadly}
-    assert all(one.value == b"died" for one in kafka.outputs if one.topic == "dead")
-    assert Counter(one.key for one in kafka.outputs) == Counter(repr(one).encode() for one in every)
+    dead = {one.key: one.value for one in kafka.outputs if one.topic == "dead"}
+    assert dead == {_named(one): b"died" for one in deadly} | {_named(one): b"ZeroDivisionError" for one in poison}
+    assert Counter(one.key for one in kafka.outputs) == Counter(_named(one) for one in every)
+    for place in sizes:
+        done = [one.key for one in kafka.outputs if one.topic == "done"]
+        in_order = [_named(one) for one in every if one[:2] == place and _named(one) not in dead]
+        assert [key for key in done if key in {*in_order}] == in_order
     last: dict[bytes, bytes | None] = {key: value for key, value, _ in kafka.notes}
     assert set(last.values()) <= {None}
