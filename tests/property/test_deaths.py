@@ -71,20 +71,29 @@ class Process:
             PartitionRunner(group, number, Box(self), limits, suspects, lambda: None, self.fail) for number in numbers
         ]
 
-    async def live(self) -> None:
+    async def live(self, turns: int) -> None:
+        """Work until all is done, or it dies, or for so many turns, after which it is told to stop."""
         for runner in self.runners:
             for place in runner.places:
                 first = self.kafka.offsets.get(place, 0)
                 there = [Record(*place, offset) for offset in range(first, self.kafka.sizes[place])]
                 runner.put(place, cast("list[Received]", there))
             runner.run()
-        while not self.kafka.done and not self.dead.is_set():  # noqa: ASYNC110 - it is waited for by turns
+        while turns and not self.kafka.done and not self.dead.is_set():
+            turns -= 1
             await asyncio.sleep(0)
         for runner in self.runners:
-            if self.dead.is_set():
+            if not await self._stops(runner):
                 runner.halt()
-            else:
-                await runner.stop()
+
+    async def _stops(self, runner: PartitionRunner) -> bool:
+        """Stop; return whether it lived to see the end of that."""
+        dying = asyncio.create_task(self.dead.wait())
+        stopping = asyncio.create_task(runner.stop())
+        await asyncio.wait([dying, stopping], return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        stopping.cancel()
+        return not self.dead.is_set()
 
     async def write(self, notes: Sequence[Outgoing]) -> None:
         await self.lives()
@@ -168,7 +177,7 @@ def test_what_kills_is_put_aside_and_all_else_is_done_once_and_in_order(
         deaths = 0
         while not kafka.done:
             process = Process(kafka, limits, rng)
-            await process.live()
+            await process.live(rng.choice([5, 50, 500, 5000]))
             deaths += process.dead.is_set()
             assert deaths <= MOST_DEATHS * len(deadly), "it dies for ever"
         return deaths
