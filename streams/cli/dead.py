@@ -16,6 +16,7 @@ from streams.cli.terminal import clean, clean_line
 from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
 from streams.kafka.letter_words import show_body, show_message
+from streams.kafka.numbers import number_in
 from streams.settings import KafkaSettings
 from streams.topology import AGENTS
 
@@ -111,10 +112,12 @@ def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, re
 
 
 def _place(text: str) -> tuple[str, int, int]:
-    parts = text.rsplit(":", 2)
-    if len(parts) != 3 or not parts[1].isdecimal() or not parts[2].isdecimal():
-        raise typer.BadParameter("name it as `dead list` does, e.g. scenes.dead:0:17")
-    return parts[0], int(parts[1]), int(parts[2])
+    topic, *digits = text.rsplit(":", 2)
+    match [number_in(one) for one in digits]:
+        case [int(partition), int(offset)]:
+            return topic, partition, offset
+        case _:
+            raise typer.BadParameter("name it as `dead list` does, e.g. scenes.dead:0:17")
 
 
 def _plain(name: str, texts: bool) -> bool:  # noqa: FBT001 - as the option

@@ -14,6 +14,7 @@ from streams.cli.configured import load_settings
 from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
 from streams.cli.times import when
+from streams.kafka.numbers import number_in
 from streams.ops.lag.cluster import Cluster
 from streams.ops.lag.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup
 from streams.ops.words import records
@@ -108,6 +109,7 @@ def _target(text: str, now: datetime) -> Target:
         return "earliest"
     if text == "latest":
         return "latest"
-    if text.isdecimal():
-        return int(text)
+    offset = number_in(text)
+    if offset is not None:
+        return offset
     return when(text, now, "--to", "earliest, latest, an offset, 2026-03-01T12:00 or 90m")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from schemas.topics import dead_topic
+from streams.kafka.numbers import number_in
 from streams.kafka.records import Headers, Outgoing, Place, Received
 
 PREFIX = "__dlq.errors."
@@ -19,7 +20,6 @@ REDRIVE_COUNT = "redrive.count"
 _DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
-_MOST_DIGITS = 18
 _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -127,7 +127,7 @@ def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
 
 def marked(record: Received) -> int | None:
     """Return the offset of the letter that this mark says was sent back; None where it is none, or names none."""
-    return None if record.value is not None else _digits(dict(record.headers).get(_REDRIVEN))
+    return None if record.value is not None else number_in(dict(record.headers).get(_REDRIVEN) or b"")
 
 
 def _text(value: bytes | None) -> str:
@@ -135,13 +135,7 @@ def _text(value: bytes | None) -> str:
 
 
 def _number(value: bytes | None) -> int:
-    return _digits(value) or 0
-
-
-def _digits(value: bytes | None) -> int | None:
-    text = _text(value)
-    # No offset or count is longer, and Python refuses to read one of thousands of digits.
-    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else None
+    return number_in(value or b"") or 0
 
 
 def _time(value: bytes | None, timestamp_ms: int) -> datetime:

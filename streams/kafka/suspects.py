@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from schemas.dead import DeadReason
 from schemas.suspect import Suspect
+from streams.kafka.numbers import number_in
 from streams.kafka.records import Outgoing, Place, Received
 from streams.kafka.trials import Rehearse, Trials, Write
 
@@ -163,9 +164,10 @@ class Suspects:
 
     def _restore(self, key: bytes, value: bytes | None) -> None:
         if value is None:
-            match key.decode("utf-8", "replace").rsplit(":", 2):
-                case [topic, partition, offset] if partition.isdecimal() and offset.isdecimal():
-                    self._noted.get(Place(topic, int(partition)), {}).pop(int(offset), None)
+            topic, *digits = key.decode("utf-8", "replace").rsplit(":", 2)
+            match [number_in(one) for one in digits]:
+                case [int(partition), int(offset)]:
+                    self._noted.get(Place(topic, partition), {}).pop(offset, None)
             return
         try:
             suspect = Suspect.model_validate_json(value)

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from schemas.dead import DeadReason
 from schemas.suspect import Begun, Suspect
 from streams.kafka.gate import Gate
+from streams.kafka.numbers import number_in
 from streams.kafka.records import Outgoing, Place, Received
 
 Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -82,9 +83,10 @@ class Trials:
 
     def restore(self, key: bytes, value: bytes | None) -> bool:
         """Take a note back from the topic; return whether it was one of a beginning."""
-        match key.decode("utf-8", "replace").split(":"):
-            case [topic, partition] if partition.isdecimal():
-                place = Place(topic, int(partition))
+        topic, *digits = key.decode("utf-8", "replace").split(":")
+        match [number_in(one) for one in digits]:
+            case [int(partition)]:
+                place = Place(topic, partition)
             case _:
                 return False
         self._left.pop(place, None)

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from streams.kafka import wire
+from streams.kafka.numbers import number_in
 from streams.kafka.records import Headers, Received
 from streams.topology import HOPS
 
@@ -116,7 +117,7 @@ def judged_at(record: Received) -> int | None:
         # Whoever sends scenes may have copied all headers of one that was read.
         return None
     value = next((value for name, value in on_its_way(record)), None)
-    return int(value) if value is not None and value.isdigit() else None
+    return None if value is None else number_in(value)
 
 
 def on_its_way(record: Received) -> Headers:
