@@ -27,6 +27,7 @@ Mark = Literal["right", "optional", "wrong"]
 _ROOM_BYTES = 200_000_000
 _ANSWER_SECONDS = 20
 _JAVA = 17
+_BROKER = "a Kafka on this machine without Docker needs it (make kafka, make demo-live)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _priors(settings: Settings, path: Path) -> Check:
 def _java() -> Check:
     told = _ask("java", "-version")
     found = re.search(r'version "(?:1\.)?(\d+)', told or "")
-    advice = f"only the live part on Kafka needs it: install a JDK {_JAVA} or newer (Debian: openjdk-17-jdk-headless)"
+    advice = f"only {_BROKER}: install a JDK {_JAVA} or newer (Debian: openjdk-17-jdk-headless)"
     if found is None:
         return Check("optional", "Java", "not found", advice)
     mark: Mark = "right" if int(found[1]) >= _JAVA else "optional"
@@ -183,7 +184,7 @@ def _maven() -> Check:
     told = _ask("mvn", "-v")
     found = re.search(r"Apache Maven (\S+?)(?:\x1b|\s|$)", told or "")
     if found is None:
-        return Check("optional", "Maven", "not found", "only the live part's tests need it: install maven")
+        return Check("optional", "Maven", "not found", f"only {_BROKER}: install maven")
     return Check("right", "Maven", found[1])
 
 

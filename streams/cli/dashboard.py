@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.wiring import load_settings
+from streams.cli.configured import load_settings
 from streams.ops.dashboard.guard import is_loopback
 from streams.ops.dashboard.serve import serve
 

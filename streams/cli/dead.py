@@ -11,13 +11,13 @@ import typer
 
 from schemas.topics import dead_topic
 from streams.cli import times
+from streams.cli.configured import load_settings
 from streams.cli.terminal import clean, clean_line
 from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
 from streams.kafka.letter_words import show_body, show_message
 from streams.kafka.numbers import number_in
-from streams.logs import configure
-from streams.settings import KafkaSettings, Settings
+from streams.settings import KafkaSettings
 from streams.topology import AGENTS
 
 app = typer.Typer(help="Look at dead letters, and send them back.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def list_letters(
     as_json: AsJson = False,  # noqa: FBT002 - as texts
 ) -> None:
     """List the dead letters that were not sent back."""
-    kafka = _settings()
+    kafka = load_settings().kafka
     found = asyncio.run(_collect(kafka, _choice(kafka, topic, since, reason, most)))
     if as_json:
         for letter in found:
@@ -62,7 +62,7 @@ def show_letter(
 ) -> None:
     """Show one dead letter: where it was, why it died, its headers and its body."""
     topic, partition, offset = _place(place)
-    letter = asyncio.run(letter_at(_settings(), topic, partition, offset))
+    letter = asyncio.run(letter_at(load_settings().kafka, topic, partition, offset))
     if letter is None:
         typer.echo(f"no dead letter at {place}; `scenestream dead list` names those that are there", err=True)
         raise typer.Exit(1)
@@ -87,7 +87,7 @@ def redrive_letters(
 
     Exit 1 where some were held back because they came back dead too often.
     """
-    kafka = _settings()
+    kafka = load_settings().kafka
     found = asyncio.run(_collect(kafka, _choice(kafka, topic, since, reason, most)))
     back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
     if not dry_run and back:
@@ -98,12 +98,6 @@ def redrive_letters(
         held = len(found) - len(back)
         typer.echo(f"{held} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)
         raise typer.Exit(1)
-
-
-def _settings() -> KafkaSettings:
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
-    return settings.kafka
 
 
 async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:

@@ -13,9 +13,10 @@ from rich.console import Console
 from models.lexicon import Lexicon
 from schemas.names import Register
 from schemas.scene import Scene
+from streams.cli.configured import load_settings
 from streams.cli.picture import Baseline, Story, draw
 from streams.cli.said import turns_of
-from streams.cli.wiring import load_settings, open_memory, open_suite
+from streams.cli.wiring import open_memory, open_suite
 from streams.replay.run_reader import find_scene
 from streams.runtimes.single import settle
 from streams.scoring.baseline import random_gains

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.configured import load_settings
 from streams.cli.times import when
-from streams.cli.wiring import load_settings
 from streams.ops.replays.export import export as write_range
 
 Since = Annotated[str, typer.Option("--since", metavar="WHEN", help="From then on: 90m, 2h, 3d or 2026-03-01T12:00.")]

@@ -12,13 +12,13 @@ from aiokafka import AIOKafkaProducer
 from schemas import topics
 from schemas.feedback import Feedback, Preference
 from schemas.names import Register
+from streams.cli.configured import load_settings
 from streams.kafka import wire
 from streams.kafka.clients import client_options, connected
-from streams.logs import configure
 from streams.replay.items import Item, Where
 from streams.runtimes.lockstep import Outcome
 from streams.runtimes.remote import RemoteRuntime
-from streams.settings import KafkaSettings, Settings
+from streams.settings import KafkaSettings
 
 Accepted = Annotated[bool | None, typer.Option("--accepted/--rejected", help="How the words were taken.")]
 Rating = Annotated[float | None, typer.Option("--rating", min=0.0, max=1.0, help="0 to 1; below .5 is rejected.")]
@@ -52,14 +52,13 @@ def feedback(
     told = None if register is None and brevity is None else Preference.model_validate(given)
     if accepted is None and rating is None and told is None:
         raise typer.BadParameter("say --accepted, --rejected, --rating, --register or --brevity")
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
+    kafka = load_settings().kafka
     event = Feedback(dialogue_id=dialogue, turn=turn, user_id=user, accepted=accepted, rating=rating, preference=told)
     if not wait:
-        asyncio.run(_send(settings.kafka, event))
+        asyncio.run(_send(kafka, event))
         typer.echo("sent")
         return
-    _tell(_ask(settings.kafka, event))
+    _tell(_ask(kafka, event))
 
 
 def _ask(kafka: KafkaSettings, event: Feedback) -> Outcome:

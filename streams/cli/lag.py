@@ -9,9 +9,9 @@ import typer
 from rich.console import RenderableType
 from rich.live import Live
 
+from streams.cli.configured import load_settings
 from streams.cli.lag_view import console, detail, overview
 from streams.cli.terminal import clean
-from streams.cli.wiring import load_settings
 from streams.kafka.clients import BrokerAway
 from streams.ops.lag.snapshot import GroupLag, Snapshot
 from streams.ops.lag.watch import Watcher

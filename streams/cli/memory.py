@@ -21,7 +21,8 @@ from models.encoder.encoder import identity
 from models.lexicon import Lexicon
 from models.memory import build_memory
 from models.memory.layout import read_manifest
-from streams.cli.wiring import artifacts_of, encoder_of, load_settings, runtime_of
+from streams.cli.configured import load_settings
+from streams.cli.wiring import artifacts_of, encoder_of, runtime_of
 from streams.replay.accepted import Tally, read_accepted, read_labels
 from streams.replay.reader import STDIN, check_logs, is_read_once
 from streams.scoring.remembering import remember

@@ -23,9 +23,10 @@ from models.lexicon import MEMBER_WEIGHT, Lexicon
 from models.manifest import MANIFEST_FILE, Manifest, read_manifest
 from schemas.names import REGISTERS
 from schemas.scene import Code, Scene, Utterance
+from streams.cli.configured import load_settings
 from streams.cli.figures import headlines
 from streams.cli.terminal import clean
-from streams.cli.wiring import artifacts_of, encoder_of, load_settings, open_scorer
+from streams.cli.wiring import artifacts_of, encoder_of, open_scorer
 from streams.runtimes.single import settle
 from streams.stages.policy import Gate, Policy
 

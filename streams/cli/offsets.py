@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.configured import load_settings
 from streams.cli.lag_view import console, row, table
 from streams.cli.terminal import clean
 from streams.cli.times import when
-from streams.cli.wiring import load_settings
 from streams.kafka.numbers import number_in
 from streams.ops.lag.cluster import Cluster
 from streams.ops.lag.reset import Plan, Target, apply, back_up, plan, plan_restore, read_backup

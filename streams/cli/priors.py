@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.cli.configured import load_settings
 from streams.cli.terminal import clean
-from streams.cli.wiring import load_settings
 from streams.replay.run_dir import RunDirError, told_where
 from streams.replay.run_reader import read_rows, read_summary
 from streams.stages.policy import Gate, Priors

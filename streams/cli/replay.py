@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 
 from schemas.scene import Scene
+from streams.cli.configured import load_settings
 from streams.cli.interrupts import ended_like_ctrl_c, held_back
 from streams.cli.progress import Form, Told, told
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
-from streams.cli.wiring import load_settings, open_scorer
+from streams.cli.wiring import open_scorer
 from streams.replay.controls import MAX_TRIALS, Trial, hold_against_controls, trial_of
 from streams.replay.items import Item
 from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_of

@@ -13,8 +13,9 @@ import typer
 from schemas.dead import DeadReason
 from schemas.scene import Scene
 from streams.cli.batches import batched
+from streams.cli.configured import load_settings
 from streams.cli.said import turns_of
-from streams.cli.wiring import load_settings, open_scorer
+from streams.cli.wiring import open_scorer
 from streams.replay.items import Item
 from streams.replay.reader import MAX_LINE_BYTES, check_logs, read_lines
 from streams.scoring.port import Scorer

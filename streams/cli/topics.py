@@ -11,10 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rich.console import Console
 from rich.table import Table
 
+from streams.cli.configured import load_settings
 from streams.kafka.clients import client_options, connected
 from streams.kafka.topics_admin import Admin, Found, create, look, specs
-from streams.logs import configure
-from streams.settings import KafkaSettings, Settings
+from streams.settings import KafkaSettings
 
 app = typer.Typer(help="Make and check the topics.", no_args_is_help=True)
 
@@ -22,20 +22,14 @@ app = typer.Typer(help="Make and check the topics.", no_args_is_help=True)
 @app.command("create")
 def create_topics() -> None:
     """Make the topics that are missing, then check all of them; what is there is left as it is."""
-    made, found = asyncio.run(_create(_settings()))
+    made, found = asyncio.run(_create(load_settings().kafka))
     _show(found, made)
 
 
 @app.command("check")
 def check_topics() -> None:
     """Check that every topic is there and right; exit 1 where one is not."""
-    _show(asyncio.run(_check(_settings())), [])
-
-
-def _settings() -> KafkaSettings:
-    settings = Settings()
-    configure(settings.log_level, settings.log_format)
-    return settings.kafka
+    _show(asyncio.run(_check(load_settings().kafka)), [])
 
 
 async def _create(kafka: KafkaSettings) -> tuple[list[str], list[Found]]:

@@ -9,16 +9,8 @@ from models.encoder import ensure_built
 from models.memory import MemoryBase
 from models.sessions import Runtime
 from models.suite import Suite
-from streams.logs import configure
 from streams.scoring.scorer import ModelScorer
-from streams.settings import Settings, read_settings
-
-
-def load_settings(memory: Path | None = None) -> Settings:
-    """Return the settings, with what the command line said on top, and set logging up; raises SettingsError."""
-    settings = read_settings(memory)
-    configure(settings.log_level, settings.log_format)
-    return settings
+from streams.settings import Settings
 
 
 def runtime_of(settings: Settings) -> Runtime:

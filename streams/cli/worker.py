@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.wiring import load_settings, open_scorer
+from streams.cli.configured import load_settings
+from streams.cli.wiring import open_scorer
 
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Of /livez and /readyz; 6066 by default.")]
 Instance = Annotated[

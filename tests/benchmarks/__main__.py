@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from schemas.scene import Scene
-from streams.cli.wiring import load_settings, open_suite
+from streams.cli.configured import load_settings
+from streams.cli.wiring import open_suite
 from streams.replay.reader import Selection, read_logs
 from streams.scoring.situations import texts_of
 from streams.stages.admit import Terms

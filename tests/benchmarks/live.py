@@ -27,7 +27,8 @@ from pathlib import Path
 import uvloop
 
 from schemas.scene import Scene
-from streams.cli.wiring import load_settings, open_scorer
+from streams.cli.configured import load_settings
+from streams.cli.wiring import open_scorer
 from tests.benchmarks.live_contender import GUARANTEES, Contender, Measured, contenders
 from tests.benchmarks.live_report import report
 from tests.benchmarks.live_scenes import CASES, Case, endless

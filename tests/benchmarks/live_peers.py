@@ -17,7 +17,7 @@ import faust
 import uvloop
 
 from schemas import topics
-from streams.cli.wiring import load_settings
+from streams.cli.configured import load_settings
 from streams.kafka.records import Handler, Outgoing
 from streams.settings import Settings
 from tests.benchmarks.live_plain import plain

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.scene import Scene
 from schemas.vector import Vector
-from streams.cli.wiring import load_settings
+from streams.cli.configured import load_settings
 from streams.replay.reader import Selection, read_logs
 from streams.scoring.scorer import ModelScorer
 

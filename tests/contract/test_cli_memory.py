@@ -10,7 +10,8 @@ import pytest
 from models.memory import HITS, dialogue_key
 from models.situation import context_vector
 from schemas.scene import Scene, Utterance
-from streams.cli.wiring import load_settings, open_memory, open_suite
+from streams.cli.configured import load_settings
+from streams.cli.wiring import open_memory, open_suite
 from streams.scoring.scorer import ModelScorer
 from tests.command_line import Shell, write_lines
 

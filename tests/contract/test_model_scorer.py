@@ -10,7 +10,8 @@ import pytest
 
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
-from streams.cli.wiring import load_settings, open_scorer
+from streams.cli.configured import load_settings
+from streams.cli.wiring import open_scorer
 from streams.replay.reader import Selection, read_logs
 from streams.scoring.port import Encoded, Wish
 from streams.scoring.scorer import ModelScorer

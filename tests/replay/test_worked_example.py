@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.wiring import artifacts_of, load_settings
+from streams.cli.configured import load_settings
+from streams.cli.wiring import artifacts_of
 from tools.readme import WORKED_EXAMPLE as CONTEXT
 
 ROOT = Path(__file__).parents[2]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
+from command_line import Shell
 from typer.main import get_command
 
 from streams.cli.app import COMMANDS, EXPECTED, GROUPS, app, is_expected
@@ -49,3 +51,34 @@ def test_every_command_is_where_its_name_says() -> None:
     assert list(commands) == [*COMMANDS, *GROUPS]
     assert all(command.name == name and command.help for name, command in commands.items())
     assert commands.get("no such") is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "replay log.jsonl",
+        "score drafts.jsonl",
+        "explain --chain step --context word",
+        "models info",
+        "worker",
+        "dashboard",
+        "lag",
+        "offsets reset group --to latest",
+        "topics create",
+        "topics check",
+        "dead list",
+        "dead show scenes.dead:0:1",
+        "dead redrive",
+        "feedback dialogue 1 --accepted",
+        "export --since 1h --out log.jsonl",
+    ],
+)
+def test_settings_that_are_wrong_are_told_in_words_whatever_was_asked(
+    told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "scenestream.toml").write_text('[gate]\nmode = "lenient"\n[kafka]\nbootstrap_server = "here:9092"\n')
+    ran = Shell(monkeypatch, capsys, tmp_path).run(*told.split())
+    assert ran.code == 2
+    lines = ran.err.splitlines()
+    assert lines[0].startswith("scenestream: setting gate.mode: Input should be 'strict'")
+    assert lines[1].startswith("scenestream: setting kafka.bootstrap_server: ")
