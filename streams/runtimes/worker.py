@@ -21,7 +21,7 @@ from streams.kafka.membership import Membership
 from streams.kafka.notes import Notes
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
-from streams.kafka.topics_admin import TopicError, look, specs
+from streams.kafka.topics_admin import TopicError, faults, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.metrics.worker import WorkerMetrics
@@ -173,9 +173,9 @@ async def check_topics(kafka: KafkaSettings) -> None:
         found = await look(admin, specs(kafka))
     finally:
         await admin.close()
-    wrong = [f"{one.spec.name} {fault}" for one in found for fault in one.faults()]
+    wrong = faults(found)
     if wrong:
-        raise TopicError("; ".join(wrong))
+        raise TopicError("\n".join(wrong))
 
 
 def _sending(kafka: KafkaSettings) -> Sending:
