@@ -89,7 +89,7 @@ def _told(secret: SecretStr | None) -> str | None:
 
 async def kept_out(kafka: KafkaSettings) -> BrokerAway | None:
     """Return what is raised where Kafka is there and does not let us in; None where it may be away."""
-    why = await refusal(client_options(kafka))
+    why = await refusal(client_options(kafka), kafka.ssl_cert_file)
     return None if why is None else BrokerAway(why)
 
 

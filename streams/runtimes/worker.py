@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas import topics
-from streams.kafka.clients import BrokerAway, client_options, kept_out
+from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
 from streams.kafka.handover import Consumer, Producer, Transport
@@ -21,12 +19,12 @@ from streams.kafka.membership import Membership
 from streams.kafka.notes import Notes
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
-from streams.kafka.topics_admin import TopicError, faults, look, specs
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.metrics.worker import WorkerMetrics
 from streams.runtimes.placing import Placing
 from streams.runtimes.rehearsal import rehearse
+from streams.runtimes.worker_admission import Admission, checked
 from streams.runtimes.worker_agents import Resonance, Threshold, bridger, regenerator
 from streams.runtimes.worker_app import App, make_app
 from streams.runtimes.worker_desk import Desk
@@ -40,8 +38,6 @@ from streams.topology import Stage
 
 _log = structlog.get_logger(__name__)
 _ANSWER_WITHIN_SECONDS = 3.0
-# With the pauses between, some seconds.
-_REFUSED_TIMES = 5
 _GROWS_BY_BYTES = 64 * 1024
 
 
@@ -119,8 +115,16 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     for topic in sorted(groups.topics):
         app.topics.add(app.topic(topic, key_type=bytes, value_type=bytes))
 
+    admission = Admission(kafka, groups.fail)
+
     async def ask() -> Ends | None:
-        if not await cast("Producer", app.producer).is_answered(_ANSWER_WITHIN_SECONDS):
+        answered = await cast("Producer", app.producer).is_answered(_ANSWER_WITHIN_SECONDS)
+        if answered and groups.restored:
+            admission.granted()
+        else:
+            # Whoever begins connects anew, and may be refused what others still have.
+            await admission.ask()
+        if not answered:
             return None
         ends: Ends = await cast("Consumer", app.consumer).ends() if groups.restored else {}
         return ends
@@ -134,48 +138,6 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds, take_back=suspects.trials.withdraw
     )
     return Live(app, groups, models, threads, rows, metrics, watchdog)
-
-
-def checked(kafka: KafkaSettings, fail: Callable[[BaseException], None]) -> Callable[[], Awaitable[None]]:
-    """Return what looks whether a worker may begin: `fail` is told what a person must put right.
-
-    Not to be let in is no such thing at once, for what Kafka asks about its users may come up after it: that raises
-    KafkaConnectionError, until it was said so often.
-    """
-    refused = 0
-
-    async def check() -> None:
-        nonlocal refused
-        try:
-            await check_topics(kafka)
-        except TopicError as error:
-            fail(error)
-        except BrokerAway as error:
-            refused += 1
-            if refused < _REFUSED_TIMES:
-                raise KafkaConnectionError(str(error)) from error
-            fail(error)
-
-    return check
-
-
-async def check_topics(kafka: KafkaSettings) -> None:
-    """Raise TopicError where a topic is missing or wrong, BrokerAway where Kafka is there and does not let us in."""
-    admin = AIOKafkaAdminClient(**client_options(kafka))
-    try:
-        try:
-            await admin.start()
-        except (KafkaError, OSError) as error:
-            refused = await kept_out(kafka)
-            if refused is not None:
-                raise refused from error
-            raise
-        found = await look(admin, specs(kafka))
-    finally:
-        await admin.close()
-    wrong = faults(found)
-    if wrong:
-        raise TopicError("\n".join(wrong))
 
 
 def _sending(kafka: KafkaSettings) -> Sending:

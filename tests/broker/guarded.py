@@ -39,6 +39,25 @@ def guarded_broker(
     return JavaBroker(folder, java_jars(), plain, extra=given), port
 
 
+def mutual_tls(trusted: Path) -> dict[str, str]:
+    """Return what a guarded broker needs beside in order to ask for a certificate of this or signed by it."""
+    return {
+        "listener.name.guarded.ssl.client.auth": "required",
+        "listener.name.guarded.ssl.truststore.type": "PEM",
+        "listener.name.guarded.ssl.truststore.location": str(trusted),
+    }
+
+
+def make_client_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return the files of a certificate that signs itself, for 127.0.0.1, and of its key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    made = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    named = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", *made, *named, *files], check=True, capture_output=True)
+    return certificate, key
+
+
 def make_certificate(folder: Path) -> Path:
     store = folder / "broker.p12"
     common = ["-keystore", str(store), "-storepass", _STORE, "-alias", "broker", "-storetype", "PKCS12"]

@@ -44,6 +44,7 @@ def test_one_that_is_away_or_hangs_up_refuses_nobody() -> None:
         options = {"bootstrap_servers": f"127.0.0.1:{closed.getsockname()[1]}", "security_protocol": "PLAINTEXT"}
         assert asyncio.run(refusal(options)) is None
     assert asked(_hangs_up) is None
+    assert asked(_hangs_up, security_protocol="SSL", ssl_context=ssl.create_default_context()) is None
 
 
 def test_one_that_does_not_speak_tls_is_named() -> None:

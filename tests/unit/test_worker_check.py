@@ -10,8 +10,8 @@ from streams.kafka import patience
 from streams.kafka.clients import BrokerAway
 from streams.kafka.patience import until_reached
 from streams.kafka.topics_admin import TopicError
-from streams.runtimes import worker
-from streams.runtimes.worker import checked
+from streams.runtimes import worker_admission
+from streams.runtimes.worker_admission import Admission, checked
 from streams.settings import KafkaSettings
 
 REFUSED = BrokerAway("Kafka at a:1 does not let us in: authentication failed")
@@ -27,7 +27,7 @@ def failures(monkeypatch: pytest.MonkeyPatch, *answers: Exception | None) -> lis
         if answer is not None:
             raise answer
 
-    monkeypatch.setattr(worker, "check_topics", check_topics)
+    monkeypatch.setattr(worker_admission, "check_topics", check_topics)
     monkeypatch.setattr(patience, "pause_seconds", lambda _: 0.0)
     asyncio.run(until_reached("producer", checked(KafkaSettings(), told.append), lambda: bool(told)))
     return told
@@ -48,3 +48,25 @@ def test_a_worker_ends_for_what_a_person_must_put_right(monkeypatch: pytest.Monk
 def test_a_wrong_topic_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = TopicError("no topic scenes")
     assert failures(monkeypatch, wrong, None) == [wrong]
+
+
+def test_a_worker_that_is_not_let_in_any_more_ends_when_that_was_said_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[BaseException] = []
+    answers = [*[REFUSED] * 11, None, *[REFUSED] * 11]
+
+    async def kept_out(_: KafkaSettings) -> BrokerAway | None:
+        return answers.pop(0)
+
+    async def look() -> None:
+        admission = Admission(KafkaSettings(), told.append)
+        while answers:
+            await admission.ask()
+        admission.granted()
+        answers.extend([REFUSED] * 12)
+        while answers:
+            assert told == []
+            await admission.ask()
+
+    monkeypatch.setattr(worker_admission, "kept_out", kept_out)
+    asyncio.run(look())
+    assert told == [REFUSED]

@@ -101,6 +101,8 @@ def worst_partition(group: GroupLag) -> PartitionLag | None:
 
 
 def _waiting(group: GroupLag) -> str:
+    if group.lag is None and group.verdict.health == "OK":
+        return "Nothing has come yet."
     if group.lag is None:
         return "Nothing was read yet, so how much waits is not known."
     if group.lag == 0:
