@@ -497,6 +497,7 @@ def test_a_broker_that_goes_away_is_told_and_comes_back(browser: Browser, stage:
         away(stage.broker.kill)
         expect(page.locator("h1")).to_have_text("Kafka does not answer")
         expect(page.locator(".headline")).to_contain_text("old; the page goes on trying")
+        expect(page.locator(".tree > li[data-tone=unknown]")).to_have_count(4)
         expect(page.locator("#live")).to_contain_text("last look")
         page = visit.go("lag")
         expect(page.get_by_role("alert").first).to_contain_text("Kafka does not answer")
