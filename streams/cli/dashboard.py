@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.configured import load_settings
+from streams.cli.listening import check_free
 from streams.ops.dashboard.guard import is_loopback
 from streams.ops.dashboard.serve import serve
 
@@ -33,6 +34,7 @@ def dashboard(host: Host = None, port: Port = None, run: Runs = None) -> None:
     shown = settings.dashboard.model_copy(update=told)
     if not is_loopback(shown.host):
         typer.echo(_warning(shown.host, guarded=shown.token is not None), err=True)
+    check_free(shown.host, shown.port, "choose another --port (0 takes a free one)")
     asyncio.run(serve(settings.model_copy(update={"dashboard": shown}), tuple(run or ()), _REPLAY, _say))
 
 

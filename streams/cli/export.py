@@ -21,7 +21,8 @@ def export(since: Since, out: Out, until: Until = "0s") -> None:
     """Write the scenes and feedback of a time range to a log that `replay` reads.
 
     What came to the pipeline is written as it came, a dialogue's turns in their order; what healing sent round again is
-    left out, for a replay heals anew. Exit 1 where no scene came in that time.
+    left out, for a replay heals anew. Exit 1 where no scene came in that time; 2 where a partition cannot be read, and
+    then it is named and nothing is written.
     """
     now = datetime.now(UTC)
     begin, end = when(since, now, "--since"), when(until, now, "--until")

@@ -27,8 +27,8 @@ class Form(StrEnum):
 class Told(Protocol):
     """Who is told how far a replay is."""
 
-    def read(self, size_bytes: int) -> None:
-        """So many more bytes of the log were read."""
+    def done(self, size_bytes: int) -> None:
+        """Lines of so many more bytes of the log have come to their outcomes, or begun to."""
 
     def scenes(self, count: int) -> None:
         """So many scenes are final."""
@@ -54,7 +54,7 @@ class _Bar:
         self._progress = progress
         self._task = progress.add_task("replay", total=total_bytes, scenes=0)
 
-    def read(self, size_bytes: int) -> None:
+    def done(self, size_bytes: int) -> None:
         self._progress.update(self._task, advance=size_bytes)
 
     def scenes(self, count: int) -> None:
@@ -66,12 +66,12 @@ class _Lines:
 
     def __init__(self, total_bytes: int | None) -> None:
         self._total = total_bytes
-        self._read = 0
+        self._done = 0
         self._scenes = 0
         self._said_at = 0.0
 
-    def read(self, size_bytes: int) -> None:
-        self._read += size_bytes
+    def done(self, size_bytes: int) -> None:
+        self._done += size_bytes
 
     def scenes(self, count: int) -> None:
         self._scenes = count
@@ -80,6 +80,6 @@ class _Lines:
             self.say()
 
     def say(self) -> None:
-        share = min(1.0, self._read / self._total) if self._total else None
+        share = min(1.0, self._done / self._total) if self._total else None
         sys.stderr.write(json.dumps({"progress": {"scenes": self._scenes, "share": share}}) + "\n")
         sys.stderr.flush()

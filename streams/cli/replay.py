@@ -104,7 +104,7 @@ def replay(
     with ended_like_ctrl_c(), RunWriter(folder, keep_texts=not no_texts) as writer:
         with told(Form.NONE if hidden else progress, size_of(logs)) as listener:
             try:
-                _run(runtime, _followed(items, listener), writer, trials, listener)
+                _run(runtime, items, writer, trials, listener)
             except KeyboardInterrupt:
                 interrupted = True
         seconds = time.perf_counter() - started
@@ -153,10 +153,15 @@ def _run(
     listener: Told,
 ) -> None:
     outcomes = runtime.run(items)
+    line = ("", 0)
     try:
         for outcome in outcomes:
             with held_back():
                 _write(outcome, writer, trials)
+            where = outcome.item.where
+            if (where.source, where.line) != line:
+                line = (where.source, where.line)
+                listener.done(where.size_bytes)
             listener.scenes(writer.scenes)
     finally:
         outcomes.close()
@@ -173,16 +178,6 @@ def _write(outcome: Outcome, writer: RunWriter, trials: list[Trial]) -> None:
         if outcome.item.truth is not None and len(trials) < MAX_TRIALS:
             trial = trial_of(scene, outcome.item.truth, outcome.decisions)
             trials.extend([] if trial is None else [trial])
-
-
-def _followed(items: Iterator[Item], listener: Told) -> Iterator[Item]:
-    """Pass items on and tell of the bytes of the lines they stood on."""
-    place = ("", 0)
-    for item in items:
-        if (item.where.source, item.where.line) != place:
-            place = (item.where.source, item.where.line)
-            listener.read(item.where.size_bytes)
-        yield item
 
 
 def _parse_spoiling(text: str, seed: int) -> Spoiling:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from streams.cli.configured import load_settings
 from streams.kafka.clients import client_options, connected
-from streams.kafka.topics_admin import Admin, Found, create, look, specs
+from streams.kafka.topics_admin import Admin, Found, create, faults, look, specs
 from streams.settings import KafkaSettings
 
 app = typer.Typer(help="Make and check the topics.", no_args_is_help=True)
@@ -53,7 +53,7 @@ def _show(found: Sequence[Found], made: Sequence[str]) -> None:
         table.add_row(one.spec.name, _or_dash(one.partitions), _or_dash(one.replication), _kept(config), state)
     console = Console(soft_wrap=True)
     console.print(table)
-    wrong = [f"{one.spec.name} {fault}" for one in found for fault in one.faults()]
+    wrong = faults(found)
     for fault in wrong:
         console.print(fault, style="red", markup=False, highlight=False)
     if wrong:

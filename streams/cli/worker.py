@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.configured import load_settings
+from streams.cli.listening import check_free
 from streams.cli.wiring import open_scorer
 
 Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Of /livez and /readyz; 6066 by default.")]
@@ -28,6 +29,8 @@ def worker(port: Port = None, instance: Instance = None) -> None:
     """
     settings = load_settings()
     web = settings.web if port is None else settings.web.model_copy(update={"port": port})
+    if web.enabled:
+        check_free(web.host, web.port, "give each worker of a machine its own --port")
     kafka = settings.kafka if instance is None else settings.kafka.model_copy(update={"instance_id": instance})
     with ThreadPoolExecutor(1) as beside:
         opening = beside.submit(open_scorer, settings)

@@ -33,13 +33,16 @@ class BrokerAway(Exception):  # noqa: N818 - what it is, not that it is an error
     """The broker does not answer, or not to us; the message says what, where and what to do."""
 
 
+# For who has not reached it yet.
+HOW_TO_REACH = (
+    "start one with `make kafka`, or set SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS "
+    "(and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* where it asks who you are)"
+)
+
+
 def away(kafka: KafkaSettings, why: object) -> BrokerAway:
     """Return what is raised where Kafka does not answer; `why` is what its client says."""
-    return BrokerAway(
-        f"no Kafka answers at {kafka.bootstrap_servers} ({why}); start one with `make kafka`, or set "
-        "SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS (and SCENESTREAM_KAFKA__SECURITY_PROTOCOL, __SASL_* and __SSL_* "
-        "where it asks who you are)"
-    )
+    return BrokerAway(f"no Kafka answers at {kafka.bootstrap_servers} ({why}); {HOW_TO_REACH}")
 
 
 def not_allowed(kafka: KafkaSettings, why: object) -> BrokerAway:

@@ -54,7 +54,7 @@ class Found:
     def faults(self) -> tuple[str, ...]:
         """Return what is wrong with it, each with what to do; nothing where all is right."""
         if self.partitions is None:
-            return ("is not there; `scenestream topics create` makes it",)
+            return ("is not there",)
         return tuple(fault for fault in (self._partition_fault(), self._replication_fault()) if fault) + tuple(
             self._config_fault(name, wanted)
             for name, wanted in self.spec.config.items()
@@ -78,6 +78,16 @@ class Found:
         given = (self.config or {}).get(name)
         least = "at least " if name in _AT_LEAST else ""
         return f"has {name}={given}, not {least}{wanted}; alter it with kafka-configs"
+
+
+def faults(found: Sequence[Found]) -> list[str]:
+    """Return what is wrong with topics, each fault with what to do; those that are missing are one fault."""
+    missing = [one.spec.name for one in found if one.partitions is None]
+    rest = [f"{one.spec.name} {fault}" for one in found if one.partitions is not None for fault in one.faults()]
+    if not missing:
+        return rest
+    are, them = ("are", "them") if len(missing) > 1 else ("is", "it")
+    return [f"{', '.join(missing)} {are} not there; `scenestream topics create` makes {them}", *rest]
 
 
 class Admin(Protocol):

@@ -18,8 +18,10 @@ from streams.ops.pulse.fold import Bounds, PulseFold
 from streams.ops.pulse.pulse import Pulse, TailState
 from streams.ops.pulse.view import view
 from streams.ops.pulse.windows import time_of
-from streams.ops.reading.librdkafka import Complaints, broker_away, unread
-from streams.ops.reading.ranges import at_end, denied_topics, ends_by_leader, leaders_of, offsets_at, reader, record_of
+from streams.ops.reading.leaders import ends_by_leader, leaders_of, silent_leaders
+from streams.ops.reading.librdkafka import Complaints, broker_away
+from streams.ops.reading.obstacles import Obstacles
+from streams.ops.reading.ranges import at_end, denied_topics, offsets_at, reader, record_of
 from streams.ops.reading.seen import FOLLOWED, Record, Said, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -61,9 +63,7 @@ class Tail:
         self._read_at: float | None = None
         self._last_at: float | None = None
         self._error: str | None = None
-        # What a partition cannot be read for, such as a permission; and topics that are not even told of.
-        self._refused: dict[Place, str] = {}
-        self._denied: dict[str, str] = {}
+        self._obstacles = Obstacles()
         self._failing_since: float | None = None
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class Tail:
             behind = [
                 max(0, end - self._positions.get(place, 0))
                 for place, end in self._ends.items()
-                if place not in self._refused
+                if not self._obstacles.hide(place)
             ]
             caught_up = bool(self._ends) and not sum(behind)
             behind_seconds = 0.0 if caught_up else None
@@ -117,7 +117,7 @@ class Tail:
                 partitions=len(self._ends),
                 records=self._records,
                 error=self._error,
-                refused=self._refusals(),
+                refused=self._obstacles.told(),
                 failing_since=time_of(self._failing_since),
             )
 
@@ -152,23 +152,29 @@ class Tail:
         consumer.unassign()
         with self._lock:
             self._fold, self._recent = self._empty()
-            self._ends, self._positions, self._refused = {}, {}, {}
+            self._ends, self._positions = {}, {}
+            self._obstacles.forget()
             self._records = 0
 
     def _refresh(self, consumer: Consumer) -> bool:
-        """Follow partitions that are new; return whether Kafka answered."""
+        """Follow partitions that are new, and look which cannot be read; return whether Kafka answered."""
         timeout = self._ops.timeout_seconds
         try:
             places = leaders_of(consumer, self._names, timeout)
             told = denied_topics(consumer, self._names, places, timeout)
-            new = {place: leader for place, leader in places.items() if place not in self._ends}
+            followed = {place: leader for place, leader in places.items() if place in self._ends}
+            # Nobody says so of a partition that is read.
+            silent = silent_leaders(consumer, followed, timeout)
+            away = {place: silent[leader] for place, leader in places.items() if leader in silent}
+            new = {place: leader for place, leader in places.items() if place not in self._ends and place not in away}
             if new:
-                self._assign(consumer, new, timeout)
+                # They follow when their leader is back.
+                away |= self._assign(consumer, new, timeout)
         except KafkaException as error:
             self._fail(str(broker_away(self._kafka, self._complaints, error)))
             return False
         with self._lock:
-            self._denied = told
+            self._obstacles.found(told, away)
         if not places and not told:
             self._fail(f"no topic {self._kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
             return True
@@ -178,11 +184,12 @@ class Tail:
         self._recover()
         return True
 
-    def _assign(self, consumer: Consumer, new: Mapping[Place, int], timeout: float) -> None:
+    def _assign(self, consumer: Consumer, new: Mapping[Place, int], timeout: float) -> dict[Place, KafkaException]:
+        """Follow these; return those whose leader is away."""
         # The ends first: what comes after them is read, also where no record was young enough when that was asked.
-        marks, refused = ends_by_leader(consumer, new, timeout)
+        marks, away = ends_by_leader(consumer, new, timeout)
         if not marks and not self._ends:
-            raise next(iter(refused.values()))
+            raise next(iter(away.values()))
         starts = offsets_at(consumer, list(marks), self._clock() - self._ops.pulse_minutes * 60, timeout)
         assigned: dict[Place, int] = {}
         ends: dict[Place, int] = {}
@@ -196,8 +203,7 @@ class Tail:
         with self._lock:
             self._ends |= ends
             self._positions |= assigned
-            # They follow when their leader is back.
-            self._refused |= {place: unread(place, error.args[0]) for place, error in refused.items()}
+        return away
 
     def _check(self, consumer: Consumer) -> bool:
         """Return whether Kafka answers: a consumer that gets nothing does not say so."""
@@ -229,10 +235,7 @@ class Tail:
                 place = Place(message.topic() or "", message.partition() or 0)
                 offset = message.offset() or 0
                 fault = message.error()
-                if fault is None or at_end(message):
-                    self._refused.pop(place, None)
-                else:
-                    self._refused[place] = unread(place, fault)
+                self._obstacles.heard(place, None if at_end(message) else fault)
                 if at_end(message):
                     # Markers are never delivered: only this tells that nothing is left behind them.
                     self._positions[place] = max(self._positions.get(place, 0), offset)
@@ -251,9 +254,6 @@ class Tail:
         except Exception:  # noqa: BLE001 - one record must not blind the dashboard for as long as the window is
             _log.exception("record_not_read", topic=record.topic, partition=record.partition, offset=record.offset)
             return None
-
-    def _refusals(self) -> tuple[str, ...]:
-        return tuple(sorted({*self._denied.values(), *self._refused.values()}))
 
     def _fail(self, error: str) -> None:
         with self._lock:

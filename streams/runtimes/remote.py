@@ -54,6 +54,7 @@ class RemoteRuntime:
         self._kafka = kafka
         self._room = threading.Semaphore(open_scenes)
         self._stopping = threading.Event()
+        self._rows_before = 0
         self._to_send: asyncio.Queue[Entry | None] = asyncio.Queue()
         self._echoes = Echoes(self.timings, self._to_send.put_nowait, time.monotonic)
         self._unsent: BaseException | None = None
@@ -117,11 +118,9 @@ class RemoteRuntime:
         reader.assign(partitions)
         await reader.seek_to_end(*partitions)
         ends = [await reader.position(partition) for partition in partitions]
-        rows = sum(
+        self._rows_before = sum(
             end for one, end in zip(partitions, ends, strict=True) if self._names[one.topic] == topics.SENSITIVITY
         )
-        if rows:
-            _log.warning("rows_from_before", rows=rows, hint="turns that came before are dead letters as duplicates")
 
     def _read(self, items: Iterator[Item], loop: asyncio.AbstractEventLoop) -> None:
         error: BaseException | None = None
@@ -149,6 +148,10 @@ class RemoteRuntime:
             event = entry.item.event
             assert not isinstance(event, Refusal)  # noqa: S101 - those are never sent
             topic = topics.FEEDBACK if isinstance(event, Feedback) else topics.SCENES
+            if topic == topics.SCENES and self._rows_before:
+                hint = "turns that came before are dead letters as duplicates"
+                _log.warning("rows_from_before", rows=self._rows_before, hint=hint)
+                self._rows_before = 0
             message = wire.encode(event, at=datetime.now(UTC))
             try:
                 sent = await producer.send(

@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from streams.kafka.clients import BrokerAway, client_options, kept_out
-from streams.kafka.topics_admin import TopicError, look, specs
+from streams.kafka.topics_admin import TopicError, faults, look, specs
 from streams.settings import KafkaSettings
 
 _log = structlog.get_logger(__name__)
@@ -56,9 +56,9 @@ async def check_topics(kafka: KafkaSettings) -> None:
         found = await look(admin, specs(kafka))
     finally:
         await admin.close()
-    wrong = [f"{one.spec.name} {fault}" for one in found for fault in one.faults()]
+    wrong = faults(found)
     if wrong:
-        raise TopicError("; ".join(wrong))
+        raise TopicError("\n".join(wrong))
 
 
 class Admission:

@@ -118,4 +118,12 @@ def main(out: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "runs/demo-live")
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else "runs/demo-live")
+    except BrokerError as error:
+        sys.exit(f"demo-live: {error}")
+    except subprocess.CalledProcessError as error:
+        # The command has said why.
+        sys.exit(error.returncode)
+    except KeyboardInterrupt:
+        sys.exit(130)

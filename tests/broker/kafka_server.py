@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +30,7 @@ IMAGE = f"apache/kafka:{VERSION}"
 POM = Path(__file__).with_name("pom.xml")
 GIVEN = "KAFKA_BOOTSTRAP_SERVERS"
 _HOST = "127.0.0.1"
+_DEFAULT_PORT = 9092
 _UP_WITHIN_SECONDS = 90.0
 _DOWN_WITHIN_SECONDS = 30.0
 
@@ -286,15 +288,26 @@ def _docker(*arguments: str) -> None:
         raise BrokerError(f"docker {arguments[0]} failed: {done.stderr.strip()}")
 
 
+def _check_free(port: int) -> None:
+    with suppress(OSError), socket.create_connection((_HOST, port), 2.0):
+        raise BrokerError(f"something listens at {_HOST}:{port} already; choose another port: make kafka PORT=9192")
+
+
 def _serve(port: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="scenestream-kafka-"))
     broker: Broker | None = None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
+        _check_free(port)
         broker = own_broker(folder, port)
         broker.start()
         print(f"Kafka {VERSION} at {broker.bootstrap}; Ctrl-C ends it", flush=True)  # noqa: T201 - for a person
+        if port != _DEFAULT_PORT:
+            told = f"for others: export SCENESTREAM_KAFKA__BOOTSTRAP_SERVERS={broker.bootstrap}"
+            print(told, flush=True)  # noqa: T201 - as above
         signal.pause()
+    except BrokerError as error:
+        sys.exit(f"kafka: {error}")
     except KeyboardInterrupt:
         pass
     finally:
@@ -305,5 +318,5 @@ def _serve(port: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Start a Kafka broker on this machine.")
-    parser.add_argument("--port", type=int, default=9092)
+    parser.add_argument("--port", type=int, default=_DEFAULT_PORT)
     _serve(parser.parse_args().port)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -123,3 +124,34 @@ def test_a_person_can_start_it_alone(own: Broker) -> None:
         assert process.wait(30) == 0
     with pytest.raises(OSError, match="Connect call failed"):
         asyncio.run(asyncio.open_connection("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("program", [("-m", "tests.broker.kafka_server"), ("tests/broker/demo_live.py", "unused")])
+def test_what_a_person_lacks_is_said_in_words(program: tuple[str, ...], tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != kafka_server.GIVEN}
+    ran = subprocess.run(
+        [sys.executable, *program],
+        cwd=Path(__file__).parents[2],
+        env={**environment, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "install Java 17 and Maven" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_a_port_that_something_else_has_is_told_before_kafka_fails_at_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.broker.kafka_server", "--port", str(port)],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"kafka: something listens at 127.0.0.1:{port} already")
+    assert len(ran.stderr.splitlines()) == 1

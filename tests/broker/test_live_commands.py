@@ -53,6 +53,8 @@ def test_the_pipeline_of_the_compose_file_runs(own: Broker, tmp_path: Path) -> N
         liked = [demo_live.PROGRAM, "feedback", "harbour-light", "0", "--user", "mirela", "--register", "bodily"]
         told = subprocess.run(liked, env=environment, capture_output=True, text=True, check=True, timeout=60)
         assert told.stdout.startswith("told: ")
+        # That rows are there is a warning for who replays, and what feedback is for.
+        assert told.stderr == ""
         lost = subprocess.run(
             [*liked[:2], "nobody", "3", "--accepted"], check=False, env=environment, capture_output=True, text=True
         )

@@ -33,7 +33,8 @@ async def _make(bootstrap: str, topic: NewTopic) -> None:
 def test_topics_are_made_once_and_pass_the_check(prefix: str) -> None:
     missing = CliRunner().invoke(topics.app, ["check"])
     assert missing.exit_code == 1
-    assert f"{prefix}sensitivity is not there" in missing.output
+    assert f", {prefix}sensitivity, " in missing.output
+    assert missing.output.count("are not there; `scenestream topics create` makes them") == 1
     first = CliRunner().invoke(topics.app, ["create"])
     assert first.exit_code == 0, first.output
     assert first.output.count("made") == len(TOPICS) + 5

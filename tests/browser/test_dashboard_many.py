@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
-from chromium import chromium
+from chromium import WORST_CONTRAST, chromium
 from dashboards import Visit
 from playwright.sync_api import Browser, expect
 
@@ -25,6 +25,12 @@ from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 
 GROUPS, PARTITIONS, LOOKS = 20, 200, 40
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+# A tag of each tone, as verdicts have them.
+TONES = """document.querySelector("h1").append(...["good", "warning", "bad", "unknown"].map((tone) => {
+  const tag = Object.assign(document.createElement("span"), { className: "tag", textContent: tone });
+  tag.dataset.tone = tone;
+  return tag;
+}))"""
 OK = Verdict(health="OK", evidence="keeping up")
 
 
@@ -146,7 +152,14 @@ def test_four_thousand_partitions_stay_smooth(browser: Browser, served: Served) 
         last = look(served.number - 1).groups[0].partitions[1].lag
         expect(page.locator(".frame .tip")).to_contain_text("scenes 1 at")
         expect(page.locator(".frame .tip")).to_contain_text(f": {last} waiting")
+        # Every tone that a verdict may have can be read, not those alone that are there now.
+        page.evaluate(TONES)
+        ratio, where = page.evaluate(WORST_CONTRAST)
+        assert ratio >= 4.5, where
         page.get_by_role("button", name="All 200").click()
         expect(rows).to_have_count(PARTITIONS)
+        # What has no room on a phone is reached by scrolling.
+        for region in page.locator(".scroll").all():
+            expect(region).to_have_css("overflow-x", "auto")
         assert visit.complaints == []
     assert sorted(served.seconds)[len(served.seconds) // 2] < 0.25

@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from command_line import Shell
 
+from streams.cli import progress
 from streams.cli.progress import Form, told
 from streams.ops.replays.asked import ReplayOrder
 from streams.ops.replays.jobs import Jobs
@@ -37,15 +39,27 @@ def test_a_started_replay_is_a_run_like_any_other(tmp_path: Path) -> None:
 
 def test_progress_for_programs_is_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     with told(Form.JSON, 200) as listener:
-        listener.read(50)
+        listener.done(50)
         listener.scenes(3)
-        listener.read(150)
+        listener.done(150)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert lines == [{"progress": {"scenes": 3, "share": 0.25}}, {"progress": {"scenes": 3, "share": 1.0}}]
     with told(Form.JSON, None) as listener:
-        listener.read(10)
+        listener.done(10)
     assert json.loads(capsys.readouterr().err) == {"progress": {"scenes": 0, "share": None}}
     with told(Form.NONE, 10) as listener:
-        listener.read(10)
+        listener.done(10)
         listener.scenes(1)
     assert capsys.readouterr().err == ""
+
+
+def test_progress_is_what_came_to_its_outcome_and_not_what_was_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY_SECONDS", 0.0)
+    log = EXAMPLES / "scenes.jsonl"
+    ran = Shell(monkeypatch, capsys, tmp_path).run("replay", log, "--out", "run", "--progress", "json")
+    said = [json.loads(line)["progress"]["share"] for line in ran.err.splitlines()]
+    # All of so short a log is read before anything of it is decided.
+    sizes = [len(line) for line in log.read_bytes().splitlines(keepends=True)]
+    assert said == pytest.approx([*(sum(sizes[: place + 1]) / sum(sizes) for place in range(len(sizes))), 1.0])

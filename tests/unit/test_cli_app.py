@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from importlib import import_module
@@ -82,3 +83,16 @@ def test_settings_that_are_wrong_are_told_in_words_whatever_was_asked(
     lines = ran.err.splitlines()
     assert lines[0].startswith("scenestream: setting gate.mode: Input should be 'strict'")
     assert lines[1].startswith("scenestream: setting kafka.bootstrap_server: ")
+
+
+@pytest.mark.parametrize(("command", "advice"), [("worker", "its own --port"), ("dashboard", "another --port")])
+def test_who_finds_its_port_taken_is_told_to_take_another(
+    command: str, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ran = Shell(monkeypatch, capsys, tmp_path).run(command, "--port", port)
+    assert ran.code == 2
+    assert ran.err.startswith(f"scenestream: cannot listen at 127.0.0.1:{port}: ")
+    assert advice in ran.err
+    assert len(ran.err.splitlines()) == 1

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from streams.kafka.clients import HOW_TO_REACH
 from streams.ops.dashboard.headline import Headline, duration, headline
 from streams.ops.dashboard.lag_history import MOST_LOOKS, LagHistory
 from streams.ops.dashboard.lag_view import lag_document
@@ -87,7 +88,8 @@ def test_before_the_first_look() -> None:
 
 
 def test_kafka_away_says_how_old_the_rest_is() -> None:
-    away = said(snapshot(group(), error="no Kafka answers at 127.0.0.1:9092"), later_seconds=40)
+    error = f"no Kafka answers at 127.0.0.1:9092; {HOW_TO_REACH}"
+    away = said(snapshot(group(), error=error), later_seconds=40)
     assert (away.tone, away.title) == ("bad", "Kafka does not answer")
     assert away.words == "No Kafka answers at 127.0.0.1:9092. What stands below is 40 s old; the page goes on trying."
     never = said(snapshot(looks=0, error="no Kafka answers"), later_seconds=40)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from streams.kafka.clients import HOW_TO_REACH
 from streams.ops.lag.snapshot import WORST_FIRST, GroupLag, Health, PartitionLag, Snapshot
 
 Tone = Literal["good", "warning", "bad", "unknown"]
@@ -51,7 +52,8 @@ def headline(
     if snapshot.error is not None:
         age = duration((now - snapshot.at).total_seconds())
         below = f"What stands below is {age} old; the" if snapshot.looks else "The"
-        return Headline("bad", "Kafka does not answer", f"{_sentence(snapshot.error)} {below} page goes on trying.")
+        why = snapshot.error.removesuffix(f"; {HOW_TO_REACH}") if snapshot.looks else snapshot.error
+        return Headline("bad", "Kafka does not answer", f"{_sentence(why)} {below} page goes on trying.")
     group = next((one for one in snapshot.groups if one.group == ours), None)
     if group is None:
         words = f"The cluster knows no group {ours}; `scenestream worker` joins it."
@@ -101,6 +103,8 @@ def worst_partition(group: GroupLag) -> PartitionLag | None:
 
 
 def _waiting(group: GroupLag) -> str:
+    if group.lag is None and group.verdict.health == "OK":
+        return "Nothing has come yet."
     if group.lag is None:
         return "Nothing was read yet, so how much waits is not known."
     if group.lag == 0:

@@ -13,8 +13,9 @@ from schemas import topics
 from streams.kafka.records import Place
 from streams.ops.follow.dialogue import Dialogue, ScanProgress
 from streams.ops.follow.recent import MOST_STEPS, dialogue_id, follow
+from streams.ops.reading.leaders import ends_by_leader, leaders_of, told_of
 from streams.ops.reading.librdkafka import Complaints, broker_away
-from streams.ops.reading.ranges import denied_topics, ends_of, partitions_of, read_ranges, reader
+from streams.ops.reading.ranges import denied_topics, read_ranges, reader
 from streams.ops.reading.seen import FOLLOWED, Record, read
 from streams.settings import KafkaSettings, OpsSettings
 from streams.stages.policy import Gate
@@ -57,7 +58,7 @@ class _Search:
     ) -> None:
         self.found: list[Record] = []
         self.ended_early: Why | None = None
-        # What is to be told of topics that may not be read.
+        # What is to be told of topics that may not be read, and of partitions whose leader is away.
         self.refused: dict[str, str] = {}
         self._consumer = consumer
         self._names = {kafka.topic(name): name for name in FOLLOWED}
@@ -70,16 +71,19 @@ class _Search:
         self._total = 0
 
     def run(self) -> Iterator[ScanProgress]:
-        places = partitions_of(self._consumer, self._names, self._timeout)
+        places = leaders_of(self._consumer, self._names, self._timeout)
         self.refused = denied_topics(self._consumer, self._names, places, self._timeout)
-        ends = {place: ends_of(self._consumer, place, self._timeout) for place in places}
+        ends, away = ends_by_leader(self._consumer, places, self._timeout)
+        if away and not ends:
+            raise next(iter(away.values()))
+        self.refused |= {told: told for told in told_of(away)}
         count = sum(self._names[place.topic] == topics.SCENES for place in places)
         likely = self._key or (self._dialogue or "").encode()
         first = (murmur2(likely) & 0x7FFFFFFF) % count if count else 0
-        numbers = sorted({place.partition for place in places}, key=lambda number: (number != first, number))
+        numbers = sorted({place.partition for place in ends}, key=lambda number: (number != first, number))
         if self._key is None:
             # Who speaks in it is on its scenes; all else is found by that key.
-            scenes = {place: ends[place] for place in places if self._names[place.topic] == topics.SCENES}
+            scenes = {place: end for place, end in ends.items() if self._names[place.topic] == topics.SCENES}
             for number in numbers:
                 yield from self._backwards({p: e for p, e in scenes.items() if p.partition == number}, learn=True)
                 if self._key is not None:

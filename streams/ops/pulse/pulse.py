@@ -255,7 +255,7 @@ class TailState(Frozen):
 
     `behind_records` is what it has not yet folded (an upper bound: transaction markers count); `caught_up` says whether
     the window is whole. With an `error` what is shown is of `read_at` and grows old; `refused` tells of topics that may
-    not be read, and that what is shown is without.
+    not be read and of partitions whose leader is away, and that what is shown is without.
     """
 
     read_at: datetime | None

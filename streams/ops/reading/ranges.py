@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from streams.kafka.records import Place
+from streams.ops.reading.leaders import LeadersAway, leaders_of, silent_leaders, told_of
 from streams.ops.reading.librdkafka import Complaints, client_options, denied, is_denied, unread
 from streams.ops.reading.seen import Record
 from streams.settings import KafkaSettings
@@ -32,22 +33,6 @@ def reader(kafka: KafkaSettings, complaints: Complaints, **more: str | float) ->
         "fetch.wait.max.ms": kafka.fetch_wait_ms,
     }
     return Consumer(client_options(kafka, complaints, **{**options, **more}))
-
-
-def leaders_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> dict[Place, int]:
-    """Return who leads each partition of those topics that are there, -1 where nobody does; raises KafkaException."""
-    found = consumer.list_topics(timeout=timeout_seconds).topics
-    return {
-        Place(name, number): partition.leader
-        for name in names
-        if name in found and not found[name].error
-        for number, partition in found[name].partitions.items()
-    }
-
-
-def partitions_of(consumer: Consumer, names: Mapping[str, str], timeout_seconds: float) -> list[Place]:
-    """Return the partitions of those topics that are there; `names` are those of the cluster. KafkaException."""
-    return sorted(leaders_of(consumer, names, timeout_seconds))
 
 
 def denied_topics(
@@ -74,29 +59,6 @@ def offsets_at(
             # Its offset says nothing, and would pass for "all are older".
             raise KafkaException(one.error)
     return {Place(one.topic, one.partition): None if one.offset in {-1, OFFSET_END} else one.offset for one in found}
-
-
-def ends_of(consumer: Consumer, place: Place, timeout_seconds: float) -> tuple[int, int]:
-    """Return the first offset of a partition and the one that the next record will have; raises KafkaException."""
-    ends = consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_seconds)
-    if ends is None:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "its leader did not answer in time"))  # noqa: SLF001
-    return ends
-
-
-def ends_by_leader(
-    consumer: Consumer, leaders: Mapping[Place, int], timeout_seconds: float
-) -> tuple[dict[Place, tuple[int, int]], dict[Place, KafkaException]]:
-    """Return the ends of partitions, and what is wrong with those whose leader is away: of each one is waited for."""
-    ends: dict[Place, tuple[int, int]] = {}
-    silent: dict[int, KafkaException] = {-1: KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))}
-    for place, leader in sorted(leaders.items()):
-        if leader not in silent:
-            try:
-                ends[place] = ends_of(consumer, place, timeout_seconds)
-            except KafkaException as error:
-                silent[leader] = error
-    return ends, {place: silent[leaders[place]] for place in sorted(leaders.keys() - ends.keys())}
 
 
 def record_of(message: Message, names: Mapping[str, str]) -> Record:
@@ -133,8 +95,9 @@ def read_ranges(
     """Yield the records of each partition from its first offset to before its second, and None after each poll.
 
     The last offsets of a range may be markers, which are never delivered: what comes behind them ends it, or its end.
-    Where nothing comes for so long, Kafka is asked whether it is there: KafkaException where it is not. Topics that may
-    not be read are left out and told of in `refused`; without that they are a KafkaException too.
+    Where nothing comes for so long, Kafka is asked whether it is there: KafkaException where it is not, LeadersAway
+    where those who lead the rest are not. With `refused` topics that may not be read, and such partitions, are left out
+    and told of in it; without it the former are a KafkaException too.
     """
     ends = {place: end for place, (start, end) in ranges.items() if start < end}
     if not ends:
@@ -143,12 +106,12 @@ def read_ranges(
     try:
         heard = time.monotonic()
         while ends:
-            done = []
+            done: list[Place] = []
             messages = consumer.consume(_MESSAGES, _POLL_SECONDS)
             if messages:
                 heard = time.monotonic()
             elif time.monotonic() - heard > timeout_seconds:
-                consumer.list_topics(next(iter(ends)).topic, timeout=timeout_seconds)
+                done += _silent(consumer, ends, names, timeout_seconds, refused)
                 heard = time.monotonic()
             for message in messages:
                 place = Place(message.topic() or "", message.partition() or 0)
@@ -156,18 +119,39 @@ def read_ranges(
                     continue
                 if at_end(message) or (message.error() is None and (message.offset() or 0) >= ends[place]):
                     del ends[place]
-                    done.append(TopicPartition(*place))
+                    done.append(place)
                 elif (error := message.error()) is not None:
                     _note(error, place, refused)
                     del ends[place]
-                    done.append(TopicPartition(*place))
+                    done.append(place)
                 else:
                     yield record_of(message, names)
             if done:
-                consumer.incremental_unassign(done)
+                consumer.incremental_unassign([TopicPartition(*place) for place in done])
             yield None
     finally:
         consumer.unassign()
+
+
+def _silent(
+    consumer: Consumer,
+    ends: dict[Place, int],
+    names: Mapping[str, str],
+    timeout_seconds: float,
+    refused: dict[str, str] | None,
+) -> list[Place]:
+    """Take out of `ends` the partitions whose leaders do not answer, and return them."""
+    found = leaders_of(consumer, names, timeout_seconds)
+    leaders = {place: found.get(place, -1) for place in ends}
+    silent = silent_leaders(consumer, leaders, timeout_seconds)
+    away = {place: silent[leader] for place, leader in leaders.items() if leader in silent}
+    if refused is not None:
+        refused |= {told: told for told in told_of(away)}
+    elif away:
+        raise LeadersAway(away)
+    for place in away:
+        del ends[place]
+    return [*away]
 
 
 def _note(error: KafkaError, place: Place, refused: dict[str, str] | None) -> None:

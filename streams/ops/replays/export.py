@@ -13,13 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 
 from schemas import topics
+from streams.kafka.clients import BrokerAway
 from streams.kafka.records import Place
 from streams.kafka.topics_admin import TopicError
+from streams.ops.reading.leaders import LeadersAway, ends_by_leader, leaders_of
 from streams.ops.reading.librdkafka import Complaints, broker_away
-from streams.ops.reading.ranges import ends_of, offsets_at, partitions_of, read_ranges, reader
+from streams.ops.reading.ranges import offsets_at, read_ranges, reader
 from streams.ops.reading.seen import LARGEST_BYTES, Record, said_by
 from streams.replay.run_dir import told_where
 from streams.settings import KafkaSettings, OpsSettings
@@ -49,27 +51,17 @@ def export(
 
     `progress` hears the share that is read, 0..1, and returns whether to go on; told to stop, nothing is written.
     A record counts by its timestamp, a partition from its first record at or after `since` to the first at or after
-    `until`. Raises BrokerAway, TopicError and RunDirError.
+    `until`. Raises BrokerAway, TopicError and RunDirError. Where the leader of a partition is away nothing is written:
+    whoever replays a log takes it for whole.
     """
     complaints = Complaints()
     consumer = reader(kafka, complaints)
-    names = {kafka.topic(name): name for name in (topics.SCENES, topics.FEEDBACK)}
     try:
-        places = partitions_of(consumer, names, ops.timeout_seconds)
-        if not places:
-            raise TopicError(f"no topic {kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
-        # The ends first: what comes later may come after `until`.
-        ends = {place: ends_of(consumer, place, ops.timeout_seconds)[1] for place in places}
-        starts = offsets_at(consumer, places, since.timestamp(), ops.timeout_seconds)
-        stops = offsets_at(consumer, places, until.timestamp(), ops.timeout_seconds)
-        ranges: dict[Place, tuple[int, int]] = {}
-        for place, end in ends.items():
-            start, stop = starts.get(place), stops.get(place)
-            ranges[place] = (end if start is None else start, end if stop is None else stop)
+        ranges = _ranges(consumer, kafka, ops.timeout_seconds, since, until)
         total = sum(max(0, stop - start) for start, stop in ranges.values())
         with ExitStack() as files, told_where(out):
             spool = _Spool(files)
-            for number, record in enumerate(read_ranges(consumer, ranges, names, ops.timeout_seconds)):
+            for number, record in enumerate(read_ranges(consumer, ranges, _names(kafka), ops.timeout_seconds)):
                 if record is not None:
                     spool.take(record)
                 elif not progress(min(1.0, number / total) if total else 1.0):
@@ -77,10 +69,39 @@ def export(
             _write(out, spool.lines())
         progress(1.0)
         return Exported(spool.scenes, spool.feedback, spool.left_out)
+    except LeadersAway as error:
+        raise BrokerAway(
+            f"Kafka answers at {kafka.bootstrap_servers}, but not those who lead some partitions: {error}; nothing was "
+            "written, for whoever replays a log takes it for whole. Export again when their leaders are back"
+        ) from error
     except KafkaException as error:
         raise broker_away(kafka, complaints, error) from error
     finally:
         consumer.close()
+
+
+def _names(kafka: KafkaSettings) -> Mapping[str, str]:
+    return {kafka.topic(name): name for name in (topics.SCENES, topics.FEEDBACK)}
+
+
+def _ranges(
+    consumer: Consumer, kafka: KafkaSettings, timeout_seconds: float, since: datetime, until: datetime
+) -> dict[Place, tuple[int, int]]:
+    """Return from where to where each partition is read; raises TopicError, LeadersAway and KafkaException."""
+    leaders = leaders_of(consumer, _names(kafka), timeout_seconds)
+    if not leaders:
+        raise TopicError(f"no topic {kafka.topic(topics.SCENES)}; `scenestream topics create` makes it")
+    # The ends first: what comes later may come after `until`.
+    marks, away = ends_by_leader(consumer, leaders, timeout_seconds)
+    if away:
+        raise LeadersAway(away)
+    starts = offsets_at(consumer, list(marks), since.timestamp(), timeout_seconds)
+    stops = offsets_at(consumer, list(marks), until.timestamp(), timeout_seconds)
+    ranges: dict[Place, tuple[int, int]] = {}
+    for place, (_, end) in marks.items():
+        start, stop = starts.get(place), stops.get(place)
+        ranges[place] = (end if start is None else start, end if stop is None else stop)
+    return ranges
 
 
 class _Spool:

@@ -1,7 +1,7 @@
 // Lag: every group, and of one group every partition, over time.
 import { h, say } from "./dom.js";
 import * as feed from "./feed.js";
-import { DASH, atMost, count, cut, known, plural, rate, span, time } from "./format.js";
+import { DASH, atMost, capital, count, cut, known, plural, rate, span, time } from "./format.js";
 import * as heat from "./heat.js";
 import { ask } from "./session.js";
 import { spark } from "./spark.js";
@@ -162,7 +162,7 @@ const partitionsPart = (group) => {
   return h("section", { "data-key": "partitions", "aria-labelledby": "partitions-title" },
     h("div", { class: "bar" }, h("h2", { id: "partitions-title" }, order === "worst" ? "Partitions, the worst first" : "Partitions in order"),
       h("div", null, h("button", { type: "button", class: "plain", "data-do": "order" }, order === "worst" ? "In order" : "Worst first"), rows.length > FIRST_ROWS && h("button", { type: "button", class: "plain", "data-do": "all", "aria-expanded": String(all) }, all ? `Only ${FIRST_ROWS}` : `All ${count(rows.length)}`))),
-    h("p", { class: "note section-note" }, group.evidence),
+    h("p", { class: "note section-note" }, capital(group.evidence), "."),
     h("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Partition"), column("Verdict"), column("Lag"), column("Over time", "optional"), ["Oldest", "In", "Out", "Caught up in"].map((name) => column(name)), column("Kept for", "optional"), column("Read by", "optional left"), column("Because", "optional left"))),
       h("tbody", null, shown.map((one) => partitionRow(group, one))))));

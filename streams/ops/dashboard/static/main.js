@@ -1,7 +1,7 @@
 // The page: which view is shown, how the connection is, and what keys do.
 import { h, render, say } from "./dom.js";
 import * as feed from "./feed.js";
-import { span, time } from "./format.js";
+import { capital, span, time } from "./format.js";
 import * as session from "./session.js";
 import * as dead from "./dead.js";
 import * as dialogue from "./dialogue.js";
@@ -141,7 +141,7 @@ const signInDialog = () => {
       dialog.close();
       say("signed in");
     } catch (error) {
-      wrong.textContent = error.message;
+      wrong.textContent = `${capital(error.message)}.`;
       input.select();
     }
   });

@@ -38,7 +38,7 @@ const start = (document) => {
 };
 
 const compareForm = (runs) => h("form", { class: "form", "data-do": "compare", "data-key": "compare" },
-  [["run", "Run"], ["baseline", "Against"]].map(([name, label], place) => h("label", { class: "field" }, label, h("select", { name, "data-keep": `${name}-${runs.length}-${runs[0]?.name}` }, runs.map((one, index) => h("option", { value: one.name, selected: index === Math.min(place, runs.length - 1) }, cut(`${one.name} · ${one.scenes} scenes`, 60)))))),
+  [["run", "Run"], ["baseline", "Against"]].map(([name, label], place) => h("label", { class: "field" }, label, h("select", { name, "data-keep": `${name}-${runs.length}-${runs[0]?.name}` }, runs.map((one, index) => h("option", { value: one.name, selected: index === Math.min(place, runs.length - 1) }, cut(`${one.name} · ${plural(one.scenes, "scene")}`, 60)))))),
   h("button", { type: "submit", class: "do second" }, "Compare"), failed && h("p", { class: "wrong", role: "alert" }, failed));
 
 const factRow = (name, run, baseline) => {

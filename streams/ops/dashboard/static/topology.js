@@ -15,7 +15,8 @@ export const stagesNow = (topology, lag, pulse) => {
     const ages = topic?.age.filter(known) ?? [];
     const healths = topic?.health ?? [];
     const order = ["STOP", "STALL", "REWIND", "WARN", "UNKNOWN", "OK"];
-    const health = order.find((one) => healths.includes(one)) ?? (beat && pulse.source === "run" ? "OK" : "UNKNOWN");
+    // While Kafka is away nothing that was well then is said to be well now.
+    const health = lag?.error ? "UNKNOWN" : order.find((one) => healths.includes(one)) ?? (beat && pulse.source === "run" ? "OK" : "UNKNOWN");
     const rates = topic?.out.filter(known) ?? [];
     const waiting = lags.length ? lags.reduce((sum, one) => sum + one, 0) : null;
     // Nobody reads: known at once, where a verdict takes its time.
