@@ -17,6 +17,7 @@ from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letter_at, letters, redrive
 from streams.kafka.letter_words import show_body, show_message
 from streams.kafka.numbers import number_in
+from streams.ops.words import counted
 from streams.settings import KafkaSettings
 from streams.topology import AGENTS
 
@@ -93,7 +94,8 @@ def redrive_letters(
     if not dry_run and back:
         asyncio.run(redrive(kafka, back))
     _print(back, texts=False)
-    typer.echo(f"{len(back)} dead letters {'would be' if dry_run else 'were'} sent back")
+    would = "would be" if dry_run else "was" if len(back) == 1 else "were"
+    typer.echo(f"{counted(len(back), 'dead letter')} {would} sent back")
     if len(back) < len(found):
         held = len(found) - len(back)
         typer.echo(f"{held} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)

@@ -26,4 +26,9 @@ def rate(per_second: float) -> str:
 
 def records(count: int) -> str:
     """Return a number of records, with the noun."""
-    return "1 record" if count == 1 else f"{count:,} records"
+    return counted(count, "record")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, which takes an s: 1 letter, 2,000 letters."""
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -79,15 +79,15 @@ def test_letters_are_listed_shown_and_sent_back_once(prefix: str, broker: Broker
     assert _run("show", f"{prefix}scenes.dead:0:99").exit_code == 1
 
     for chosen, count in (
-        (["--reason", "ValueError"], 1),
-        (["--since", "2026-03-02T00:00"], 1),
-        (["--topic", "scenes"], 1),
-        (["--max", "1"], 1),
-        (["--since", "1h"], 0),
+        (["--reason", "ValueError"], "1 dead letter"),
+        (["--since", "2026-03-02T00:00"], "1 dead letter"),
+        (["--topic", "scenes"], "1 dead letter"),
+        (["--max", "1"], "1 dead letter"),
+        (["--since", "1h"], "0 dead letters"),
     ):
         told = _run("redrive", "--dry-run", *chosen).output
-        assert f"{count} dead letters would be sent back" in told
-    assert "1 dead letters were sent back" in _run("redrive", "--topic", "scenes").output
+        assert f"{count} would be sent back" in told
+    assert "1 dead letter was sent back" in _run("redrive", "--topic", "scenes").output
     [(value, headers)] = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))
     assert value == Sent("", "My secret.").value
     assert headers == [("traceparent", b"00-1-2-01"), ("redrive.count", b"1"), ("redrive.deliveries", b"1")]
@@ -100,7 +100,7 @@ def test_what_comes_back_dead_too_often_is_held_back(prefix: str, broker: Broker
     asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "Again.", redrives=2), "duplicate"))
     told = _run("redrive")
     assert told.exit_code == 1
-    assert "1 dead letters were sent back" in told.output
+    assert "1 dead letter was sent back" in told.output
     assert "1 held back: sent back 3 times" in told.output
 
 
@@ -116,6 +116,6 @@ def test_a_letter_of_ten_megabytes_is_told_in_a_few_words_and_sent_back_whole(
     assert shown.exit_code == 0
     assert "<10485760 characters>" in shown.output
     assert len(shown.output) < 4000
-    assert "1 dead letters were sent back" in _run("redrive").output
+    assert "1 dead letter was sent back" in _run("redrive").output
     [(value, _)] = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))
     assert value == sent.value

@@ -273,7 +273,7 @@ def test_offsets_go_back_and_return(scenery: Scenery, tmp_path: Path) -> None:
     member = scenery.member("reset", topic)
     refused = CliRunner().invoke(app, ["offsets", "reset", group, "--to", "latest", "--yes"])
     assert isinstance(refused.exception, ResetError)
-    assert "has 1 active members (reset-client at /127.0.0.1)" in str(refused.exception)
+    assert "has 1 active member (reset-client at /127.0.0.1)" in str(refused.exception)
     member.close()
     scenery.members.remove(member)
     assert committed() == [0, 0, 0]

@@ -20,6 +20,7 @@ from schemas.base import Event, Frozen
 from streams.ops.lag.cluster import Cluster
 from streams.ops.lag.found import Ends, FoundGroup, Slot
 from streams.ops.reading.librdkafka import said
+from streams.ops.words import counted
 
 # Where to: the ends, an offset, or the first record of that moment or later.
 Target = Literal["earliest", "latest"] | int | datetime
@@ -173,7 +174,7 @@ def _free(cluster: Cluster, group: str, *, created: bool = False) -> FoundGroup:
     if found.members:
         who = ", ".join(sorted({f"{one.client} at {one.host}" for one in found.members}))
         raise ResetError(
-            f"group {group!r} has {len(found.members)} active members ({who}): they would commit over what is set; "
+            f"group {group!r} has {counted(len(found.members), 'active member')} ({who}): they would commit over what is set; "
             "stop them first"
         )
     return found
