@@ -174,8 +174,8 @@ def _free(cluster: Cluster, group: str, *, created: bool = False) -> FoundGroup:
     if found.members:
         who = ", ".join(sorted({f"{one.client} at {one.host}" for one in found.members}))
         raise ResetError(
-            f"group {group!r} has {counted(len(found.members), 'active member')} ({who}): they would commit over what is set; "
-            "stop them first"
+            f"group {group!r} has {counted(len(found.members), 'active member')} ({who}): they would commit over "
+            "what is set; stop them first"
         )
     return found
 
