@@ -165,7 +165,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             # aiokafka's coordinator leaves its group when it is closed, unless it knows of an instance id.
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001
-        await super().on_thread_stop()
+        try:
+            await super().on_thread_stop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._consumer is None or task is None or task.cancelling():
+                raise
+            # aiokafka's own: its close() is cut short by a fetch it cancelled that was waiting for Kafka to come back.
+            await self._consumer._client.close()  # noqa: SLF001
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: Faust would look for streams that take part, and there are none."""

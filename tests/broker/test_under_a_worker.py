@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import cast
@@ -45,6 +46,26 @@ def test_a_group_that_does_not_take_the_worker_ends_it(broker: Broker, tmp_path:
             await other.stop()
 
     asyncio.run(refused())
+
+
+def test_a_worker_that_is_told_to_stop_while_kafka_is_away_stops(own: Broker, tmp_path: Path) -> None:
+    """aiokafka's consumer, closed while its fetches wait for Kafka, raised in Faust's thread, and nothing ended it."""
+    pipeline = Pipeline(own.bootstrap, tmp_path)
+
+    async def ready() -> None:
+        await pipeline.make_topics()
+        await worker.until_ready()
+        async with pipeline.producer() as producer:
+            await pipeline.send(producer, [scene(turn, "d", "u", draft=f"turn {turn}") for turn in range(1, 21)])
+        assert len(await pipeline.outcomes(20)) == 20
+
+    with pipeline.worker() as worker:
+        asyncio.run(ready())
+        own.kill()
+        # Time for its fetches to find out.
+        time.sleep(2.0)
+        assert worker.terminate() == 0, worker.tail()
+        assert "Traceback" not in worker.tail()
 
 
 @pytest.mark.parametrize(("seen", "code"), [(False, 3), (True, 2)])
