@@ -169,6 +169,18 @@ class Beginning:
             _log.debug("outbox_closed_hard", error=repr(task.exception()))
 
 
+async def give_up(beginning: asyncio.Task[None] | None) -> None:
+    """Cancel a task that begins partitions; returns when it has dropped what it kept of them."""
+    if beginning is not None and not beginning.done():
+        beginning.cancel()
+        try:
+            await asyncio.wait([beginning])
+        except asyncio.CancelledError:
+            # Whoever cancels us begins the same partitions: what the task still drops must be dropped before that.
+            await asyncio.wait([beginning])
+            raise
+
+
 async def _all(work: Iterable[Coroutine[None, None, object]]) -> None:
     """Wait for all; when one raises, the others are given up."""
     tasks = [asyncio.create_task(one) for one in work]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 import structlog
 
 from streams.kafka.assignment import AssignmentError, by_number
-from streams.kafka.beginning import Beginning
+from streams.kafka.beginning import Beginning, give_up
 from streams.kafka.last_words import LastWords
 from streams.kafka.line import Limits
 from streams.kafka.meter import UNMETERED, Meter
@@ -100,10 +100,11 @@ class Groups:
     async def revoke(self) -> None:
         """Give all partitions up, once the batches in flight are committed."""
         self.epoch += 1
+        # First of all: what fails from now on must not begin anew what is being given up.
+        runners = self._take_all()
         starting, self._starting = self._starting, None
-        await _cancel(starting)
-        runners, self._runners = self.runners, {}
-        self._unsought.clear()
+        await give_up(starting)
+        runners += self._take_all()
         await asyncio.gather(*(self._resting.rest(runner) for runner in runners))
         if self.draining:
             await self._resting.stop()
@@ -125,7 +126,12 @@ class Groups:
         return {place for place, runner in self._runners.items() if runner.is_full(place)}
 
     def open(self) -> set[Place]:
-        """Return the partitions that take records: they work, and there is room."""
+        """Return the partitions that take records: they work, and there is room; none where the process ends.
+
+        What ends it may have cost records of a poll, and those behind them must not be committed.
+        """
+        if self._last_words.begun:
+            return set()
         return {
             place
             for place, runner in self._runners.items()
@@ -178,8 +184,7 @@ class Groups:
         self._starts_over += 1
         self._meter.started_over()
         _log.warning("kafka_away", what="batch", error=repr(error), starts_over=self._starts_over)
-        runners, self._runners = self.runners, {}
-        self._unsought.clear()
+        runners = self._take_all()
         for runner in runners:
             # Before its rows are dropped: on none it would begin them anew, and its outbox may well commit that.
             runner.halt()
@@ -189,7 +194,7 @@ class Groups:
         self._begin(self._start_over(leaving, self._starting))
 
     async def _start_over(self, leaving: Sequence[asyncio.Task[None]], starting: asyncio.Task[None] | None) -> None:
-        await _cancel(starting)
+        await give_up(starting)
         await self._beginning.wait_a_little(leaving)
         await asyncio.sleep(pause_seconds(self._starts_over))
         await self._start(self._resting.generation)
@@ -207,6 +212,12 @@ class Groups:
             self._work(runner, owned[name][1])
         _log.info("assigned", partitions=len(self._places), generation=generation, kept=len(kept), begun=len(new))
         await self._beginning.begin([*new], lambda runner: self._work(runner, new[runner]))
+
+    def _take_all(self) -> list[PartitionRunner]:
+        """Return those that work, and know of none any more."""
+        runners, self._runners = self.runners, {}
+        self._unsought.clear()
+        return [*runners]
 
     def _work(self, runner: PartitionRunner, places: Iterable[Place]) -> None:
         for place in places:
@@ -226,17 +237,6 @@ class Groups:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.fail(error)
-
-
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is not None and not task.done():
-        task.cancel()
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            # Whoever cancels us begins the same partitions: what the task still drops must be dropped before that.
-            await asyncio.wait([task])
-            raise
 
 
 async def _no_commit(offsets: Mapping[Place, int]) -> None:

@@ -17,6 +17,7 @@ from test_partition_runner import Record, turns
 from streams.kafka import beginning, groups, transactions
 from streams.kafka.groups import Groups
 from streams.kafka.line import Limits
+from streams.kafka.partition import LogError
 from streams.kafka.records import Group, Handler, HandlerError, Headers, Outgoing, Place, Received, Restored
 from streams.kafka.restore import Progress
 from streams.kafka.suspects import Suspects
@@ -358,6 +359,71 @@ def test_no_row_is_touched_after_it_was_dropped_while_others_are_restored(
         await until(lambda: one.groups.restored)
         assert one.rows.kept[1] == log.rows[1] == [b"a"]
         assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_a_batch_that_fails_while_a_beginning_is_given_up_begins_nothing(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is begun for partitions that are being revoked would go on beside what is begun for those assigned next."""
+    begun = asyncio.Event()
+
+    async def half(
+        options: object, wanted: Mapping[Place, Restored], progress: Progress, done: Callable[[Place], None]
+    ) -> None:
+        if begun.is_set():
+            await _restore(options, wanted, progress, done)
+            return
+        await _restore(options, {place: kept for place, kept in wanted.items() if not place.partition}, progress, done)
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # A reader takes its time to stop.
+            await turns(50)
+
+    async def run() -> None:
+        monkeypatch.setattr(beginning, "restore", half)
+        one = Member()
+        one.groups.assign([Place("scenes", number) for number in range(PARTITIONS)], 5)
+        await begun.wait()
+        Outbox.fails = True
+        one.groups.put(Place("scenes", 0), cast("list[Received]", [Record("scenes", 0, b"lost")]))
+        await one.groups.revoke()
+        Outbox.fails = False
+        assert not one.groups.joined
+        await one.own(range(PARTITIONS), 6)
+        await turns(100)
+        assert sorted(log.restored) == [0, 0, 1, 2]
+        await one.work(0, b"a")
+        assert one.rows.kept[0] == log.rows[0] == [b"a"]
+        assert one.failures == []
+
+    asyncio.run(run())
+
+
+def test_who_is_about_to_end_takes_no_more_records(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error may have cost records of a poll: to commit what comes behind them would pass them over."""
+
+    async def run() -> None:
+        one = Member()
+        going_on = asyncio.Event()
+
+        async def slow(records: Sequence[Received]) -> Sequence[bytes]:
+            await going_on.wait()
+            return [record.value or b"" for record in records]
+
+        monkeypatch.setattr(one.handler, "prepare", slow)
+        await one.own([0, 1], 5)
+        one.groups.put(Place("scenes", 0), cast("list[Received]", [Record("scenes", 0, b"a")]))
+        await until(lambda: log.standing() == [b"scenes:0"])
+        one.groups.sought([*one.groups.unsought()])
+        assert one.groups.open() == {Place("scenes", 0), Place("scenes", 1)}
+        one.groups.fail(LogError("scenes-1 went back"))
+        assert one.groups.open() == set()
+        await until(lambda: bool(one.failures))
+        going_on.set()
 
     asyncio.run(run())
 
