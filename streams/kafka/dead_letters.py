@@ -37,7 +37,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter as it is found: where it lies, where it came from, what it was, and the failure."""
+    """A dead letter as it is found: where it lies, where it came from (-1 where nobody says), what it was, and why."""
 
     place: Place
     offset: int
@@ -89,7 +89,7 @@ def counted(letter: Outgoing, tries: int) -> Outgoing:
 def read_letter(record: Received) -> Letter:
     """Return the letter that a record of a dead topic is; what somebody else put there has gaps in its failure."""
     said = {name.removeprefix(PREFIX): value for name, value in record.headers if name.startswith(PREFIX)}
-    source = _text(said.get("topic")) or record.topic.removesuffix(dead_topic(""))
+    source = _text(said.get("topic")) or _alive(record.topic)
     failure = Failure(
         group=_text(said.get("group")),
         stage=_text(said.get("stage")),
@@ -102,8 +102,8 @@ def read_letter(record: Received) -> Letter:
     return Letter(
         place=Place(record.topic, record.partition),
         offset=record.offset,
-        source=Place(source, _number(said.get("partition"))),
-        source_offset=_number(said.get("offset")),
+        source=Place(source, _number(said.get("partition"), -1)),
+        source_offset=_number(said.get("offset"), -1),
         key=record.key,
         value=record.value,
         headers=kept,
@@ -112,15 +112,17 @@ def read_letter(record: Received) -> Letter:
 
 
 def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
-    """Return the message as it was, counted, and the mark that says so; they belong into one transaction."""
+    """Return the message as it was, counted, and the mark that says so; they belong into one transaction.
+
+    It goes to the partition that it came from, where its row is whichever partitioner its sender has; and to the topic
+    whose dead letters these are, whatever the letter says: who may write to a dead topic may not write everywhere.
+    """
     headers = tuple((name, value) for name, value in letter.headers if name not in {REDRIVE_COUNT, _DELIVERED})
     deliveries = str(letter.failure.delivery_count).encode()
     sent = (*headers, (REDRIVE_COUNT, str(letter.redrives + 1).encode()), (_DELIVERED, deliveries))
-    # Without a key nothing else says where it belongs.
-    partition = letter.source.partition if letter.key is None else None
     mark = ((_REDRIVEN, str(letter.offset).encode()),)
     return (
-        Outgoing(letter.source.topic, letter.key, letter.value, sent, partition),
+        Outgoing(_alive(letter.place.topic), letter.key, letter.value, sent, letter.source.partition),
         Outgoing(letter.place.topic, letter.key, None, mark, letter.place.partition),
     )
 
@@ -130,12 +132,17 @@ def marked(record: Received) -> int | None:
     return None if record.value is not None else number_in(dict(record.headers).get(_REDRIVEN) or b"")
 
 
+def _alive(topic: str) -> str:
+    return topic.removesuffix(dead_topic(""))
+
+
 def _text(value: bytes | None) -> str:
     return "" if value is None else value.decode("utf-8", "replace")
 
 
-def _number(value: bytes | None) -> int:
-    return number_in(value or b"") or 0
+def _number(value: bytes | None, unknown: int = 0) -> int:
+    number = number_in(value or b"")
+    return unknown if number is None else number
 
 
 def _time(value: bytes | None, timestamp_ms: int) -> datetime:

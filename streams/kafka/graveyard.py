@@ -114,7 +114,7 @@ class Waiting:
 
 
 def _size(letter: Letter) -> int:
-    headers = sum(len(name) + len(value) for name, value in letter.headers)
+    headers = sum(len(name) + len(value or b"") for name, value in letter.headers)
     return len(letter.value or b"") + len(letter.key or b"") + headers + len(letter.failure.message) + _OVERHEAD_BYTES
 
 
@@ -149,8 +149,14 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> None:
 
 
 async def _send(producer: AIOKafkaProducer, record: Outgoing) -> None:
+    # Where nobody says which, or its topic was made anew with fewer, its key decides.
+    known = record.partition in await producer.partitions_for(record.topic)
     await producer.send(
-        record.topic, record.value, key=record.key, headers=list(record.headers), partition=record.partition
+        record.topic,
+        record.value,
+        key=record.key,
+        headers=list(record.headers),
+        partition=record.partition if known else None,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-Headers = tuple[tuple[str, bytes], ...]
+# Any client may send a header without a value.
+Headers = tuple[tuple[str, bytes | None], ...]
 Prepared = TypeVar("Prepared")
 
 
@@ -26,7 +27,7 @@ class Received(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp: int
 
 

@@ -200,7 +200,7 @@ def preview(value: bytes | None, *, texts: bool, name: Namer | None = None) -> t
 
 
 def _weight(letter: Letter) -> int:
-    headers = sum(len(name) + len(value) for name, value in letter.headers)
+    headers = sum(len(name) + len(value or b"") for name, value in letter.headers)
     texts = (letter.source.topic, letter.failure.stage, letter.failure.exception, letter.failure.message)
     return len(letter.value or b"") + len(letter.key or b"") + headers + sum(map(len, texts))
 

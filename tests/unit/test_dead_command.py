@@ -14,7 +14,9 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"
 
 
 def letter() -> Letter:
-    record = Record("scenes", 0, 1, 0.0, HOSTILE.encode(), HOSTILE.encode(), (("ce_id", HOSTILE.encode()),))
+    record = Record(
+        "scenes", 0, 1, 0.0, HOSTILE.encode(), HOSTILE.encode(), (("ce_id", HOSTILE.encode()), ("empty", None))
+    )
     failure = Failure("g", HOSTILE, HOSTILE, HOSTILE, datetime(2026, 3, 1, tzinfo=UTC))
     buried = bury(record.received, failure)
     return read_letter(Record(buried.topic, 0, 1, 0.0, buried.key, buried.value, buried.headers).received)
@@ -32,4 +34,5 @@ def test_a_letter_steers_no_terminal(
     dead._print([letter()], texts=texts)
     printed = capsys.readouterr().out
     assert "]0;owned" in printed
+    assert "header empty: no value" in printed
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(printed)

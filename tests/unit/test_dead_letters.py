@@ -25,7 +25,7 @@ class Record:
     offset: int = 17
     key: bytes | None = b"u"
     value: bytes | None = b'{"type": "scene"}'
-    headers: tuple[tuple[str, bytes], ...] = (("traceparent", b"00-1-2-01"), ("x", b"1"), ("x", b"2"))
+    headers: tuple[tuple[str, bytes | None], ...] = (("traceparent", b"00-1-2-01"), ("x", b"1"), ("x", b"2"))
     timestamp: int = 1_772_000_000_000
 
 
@@ -49,12 +49,14 @@ def test_a_letter_says_where_it_was_who_failed_and_why() -> None:
     }
 
 
-headers = st.lists(st.tuples(st.text(st.characters(codec="ascii"), max_size=8), st.binary(max_size=8)), max_size=4)
+# Any client may send a header without a value.
+header_values = st.none() | st.binary(max_size=8)
+headers = st.lists(st.tuples(st.text(st.characters(codec="ascii"), max_size=8), header_values), max_size=4)
 
 
 @given(st.none() | st.binary(max_size=30), st.none() | st.binary(max_size=300), headers)
 def test_key_bytes_and_headers_are_untouched_there_and_back(
-    key: bytes | None, value: bytes | None, given_headers: list[tuple[str, bytes]]
+    key: bytes | None, value: bytes | None, given_headers: list[tuple[str, bytes | None]]
 ) -> None:
     record = Record(key=key, value=value, headers=tuple(given_headers))
     letter = bury(record, FAILURE)
@@ -64,7 +66,7 @@ def test_key_bytes_and_headers_are_untouched_there_and_back(
     back, mark = send_back(found)
     assert (back.topic, back.key, back.value) == ("scenes", key, value)
     assert back.headers == (*record.headers, ("redrive.count", b"1"), ("redrive.deliveries", b"1"))
-    assert back.partition == (2 if key is None else None)
+    assert back.partition == 2
     assert marked(landed(mark)) == 5
 
 
@@ -84,9 +86,16 @@ def test_a_dead_tombstone_is_a_letter_and_no_mark() -> None:
 
 def test_what_somebody_else_put_there_is_read_with_gaps() -> None:
     found = read_letter(Record(topic="scenes.dead", headers=(("__dlq.errors.partition", b"many"),)))
-    assert found.source == Place("scenes", 0)
+    assert found.source == Place("scenes", -1)
     assert found.failure.exception == ""
     assert found.failure.failed_at == datetime.fromtimestamp(1_772_000_000, UTC)
+
+
+def test_a_letter_is_sent_back_to_the_topic_of_its_dead_topic_whatever_it_says() -> None:
+    """Whoever redrives may write where those who write letters may not."""
+    forged = (("__dlq.errors.topic", b"sensitivity"), ("__dlq.errors.partition", b"1"))
+    back, mark = send_back(read_letter(Record(topic="scenes.dead", headers=forged)))
+    assert (back.topic, back.partition, mark.topic) == ("scenes", 1, "scenes.dead")
 
 
 def test_numbers_that_nobody_wrote_in_earnest_are_none_and_break_nothing() -> None:
@@ -95,7 +104,7 @@ def test_numbers_that_nobody_wrote_in_earnest_are_none_and_break_nothing() -> No
     assert (read_letter(letter).redrives, read_letter(letter).failure.delivery_count) == (0, 1)
     said = tuple((f"__dlq.errors.{name}", huge) for name in ("partition", "offset", "delivery.count"))
     found = read_letter(Record(headers=said))
-    assert (found.source.partition, found.source_offset, found.failure.delivery_count) == (0, 0, 0)
+    assert (found.source.partition, found.source_offset, found.failure.delivery_count) == (-1, -1, 0)
     # A mark of no letter hides none.
     assert marked(Record(value=None, headers=(("__dlq.redriven.offset", huge),))) is None
 

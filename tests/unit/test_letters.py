@@ -21,7 +21,8 @@ HOSTILE = "<script>alert(1)</script>\x1b[2J"
 
 def letter(number: int, reason: str = "duplicate", *, value: bytes | None = None, redrives: int = 0) -> Letter:
     value = scene(number).model_dump_json().encode() if value is None else value
-    headers: Headers = (("redrive.count", b"%d" % redrives),) if redrives else ()
+    # Any client may send a header without a value.
+    headers: Headers = (("empty", None), *([("redrive.count", b"%d" % redrives)] if redrives else []))
     record = Record("p.scenes", 0, number, 0.0, b"u", value, headers)
     buried = bury(record.received, Failure("g", "resonance", reason, f"why {HOSTILE}", AT + timedelta(hours=number)))
     return read_letter(Record(buried.topic, 1, number, 0.0, b"u", buried.value, buried.headers).received)

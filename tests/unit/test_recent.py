@@ -41,7 +41,7 @@ def conversation() -> list[Record]:
         Record(topics.READY, 0, 3, AT.timestamp() + 3, ready.key, ready.value, ready.headers),
         sent(topics.FEEDBACK, spoken, 4),
         Record(topics.SENSITIVITY, 0, 5, AT.timestamp() + 5, tuned.key, tuned.value, tuned.headers),
-        Record("scenes.dead", 0, 6, AT.timestamp() + 6, letter.key, letter.value, letter.headers),
+        Record("scenes.dead", 0, 6, AT.timestamp() + 6, letter.key, letter.value, (("empty", None), *letter.headers)),
         sent(topics.SCENES, scene(1, "other", "somebody"), 7),
     ]
 

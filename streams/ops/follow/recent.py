@@ -95,7 +95,7 @@ class Recent:
 def _size(record: Record, key: str, dialogue: str | None) -> int:
     """Return what a record takes of memory at most; what is no ASCII takes up to four bytes a character."""
     names = _bytes(key) + _bytes(dialogue or "")
-    headers = sum(_bytes(name) + len(value) + _HEADER_BYTES for name, value in record.headers)
+    headers = sum(_bytes(name) + len(value or b"") + _HEADER_BYTES for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + names + headers + _OVERHEAD_BYTES
 
 

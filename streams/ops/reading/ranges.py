@@ -75,7 +75,7 @@ def record_of(message: Message, names: Mapping[str, str]) -> Record:
         at=milliseconds / 1000 if 0 < milliseconds < _NO_CALENDAR_MS else None,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=tuple((name, _bytes(value) or b"") for name, value in items),
+        headers=tuple((name, _bytes(value)) for name, value in items),
     )
 
 
