@@ -103,9 +103,7 @@ class KafkaSettings(Frozen):
         default=120.0, description="a worker that has work, reaches Kafka and commits nothing for so long ends"
     )
     max_records: PositiveInt = Field(default=512, description="records in a transaction at most")
-    max_buffered: PositiveInt = Field(
-        default=1024, description="records of a partition that wait; at so many it is paused, at half it goes on"
-    )
+    max_buffered: PositiveInt = Field(default=1024, description="a partition of which so many records wait is paused")
     max_request_bytes: PositiveInt = Field(default=16 * 2**20, description="the largest message that can be passed on")
     max_fetch_bytes: PositiveInt = Field(default=2**20, description="fetched of a partition at once")
     patience_seconds: Annotated[float, Field(gt=0.0)] = Field(
@@ -131,7 +129,7 @@ class KafkaSettings(Frozen):
 
 
 class WebSettings(Frozen):
-    """The worker's own web server: /livez, /readyz and Faust's pages."""
+    """The worker's own web server: /livez, /readyz and /metrics."""
 
     enabled: bool = True
     host: str = "127.0.0.1"
@@ -212,7 +210,9 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     memory: Path | None = Field(default=None, description="the folder of a memory base")
     priors: Path | None = Field(default=None, description="a file written by `scenestream priors fold`")
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="warning", description="of a worker `info`, unless it is set; at `debug` each verdict with its scene_id"
+    )
     log_format: Literal["console", "json"] = "console"
 
     @classmethod

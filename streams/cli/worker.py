@@ -10,8 +10,11 @@ import typer
 from streams.cli.configured import load_settings
 from streams.cli.listening import check_free
 from streams.cli.wiring import open_scorer
+from streams.logs import configure
 
-Port = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Of /livez and /readyz; 6066 by default.")]
+Port = Annotated[
+    int | None, typer.Option("--port", min=1, max=65535, help="Of /livez, /readyz and /metrics; 6066 by default.")
+]
 Instance = Annotated[
     str | None, typer.Option("--instance", help="Static membership: the same name before and after a restart.")
 ]
@@ -28,6 +31,9 @@ def worker(port: Port = None, instance: Instance = None) -> None:
     has work, reaches Kafka and commits nothing).
     """
     settings = load_settings()
+    if "log_level" not in settings.model_fields_set:
+        # A service that says nothing until it fails cannot be told from one that hangs.
+        configure("info", settings.log_format)
     web = settings.web if port is None else settings.web.model_copy(update={"port": port})
     if web.enabled:
         check_free(web.host, web.port, "give each worker of a machine its own --port")

@@ -34,6 +34,9 @@ def test_the_pipeline_of_the_compose_file_runs(own: Broker, tmp_path: Path) -> N
     demo_live.run(environment, *SERVICES["topics"]["command"])
     with demo_live.worker(environment, tmp_path / "worker.log", tuple(SERVICES["worker"]["command"])):
         _is_healthy("worker", 6066, port)
+        # Which models decide is told without being asked for.
+        [starts] = [line for line in (tmp_path / "worker.log").read_text().splitlines() if "worker_starts" in line]
+        assert re.search(r"encoder.{,9}\b[0-9a-f]{64}\b", starts)
         bot = [sys.executable, "examples/bot.py"]
         said = subprocess.run(bot, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
         assert len(said.stdout.splitlines()) == 8
