@@ -70,8 +70,7 @@ def show_letter(
     for name, value in _facts(letter, texts=texts).items():
         typer.echo(f"{name}: {clean(str(value))}")
     for name, header in letter.headers:
-        shown = clean(header.decode("utf-8", "backslashreplace")) if _plain(name, texts) else "<hidden>"
-        typer.echo(f"header {clean(name)}: {shown}")
+        typer.echo(f"header {clean(name)}: {_header(name, header, texts=texts)}")
     # Whoever wrote it must not steer the terminal of who reads it.
     typer.echo("\n".join(map(clean_line, show_body(letter.value, texts=texts).split("\n"))))
 
@@ -122,8 +121,11 @@ def _place(text: str) -> tuple[str, int, int]:
             raise typer.BadParameter("name it as `dead list` does, e.g. scenes.dead:0:17")
 
 
-def _plain(name: str, texts: bool) -> bool:  # noqa: FBT001 - as the option
-    return texts or name.startswith(("ce_", "trace", "redrive.", "content-type"))
+def _header(name: str, value: bytes | None, *, texts: bool) -> str:
+    if value is None:
+        return "no value"
+    plain = texts or name.startswith(("ce_", "trace", "redrive.", "content-type"))
+    return clean(value.decode("utf-8", "backslashreplace")) if plain else "<hidden>"
 
 
 def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
