@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -49,6 +51,17 @@ class Dashboard:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
+    def replay_of(self, log: Path) -> Replay:
+        """Return the replay of a log that was asked for on the page, as soon as it reads."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            for child in _children(self._process.pid):
+                replay = Replay(child, log)
+                if replay.place():
+                    return replay
+            time.sleep(0.01)
+        raise AssertionError(f"nobody reads {log}:\n{self._log.read_text()}")
+
     def end(self) -> int:
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(30)
@@ -62,6 +75,43 @@ class Dashboard:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self.end()
+
+
+class Replay:
+    """A replay as the kernel sees it: where it is in its log."""
+
+    def __init__(self, process: int, log: Path) -> None:
+        self._process = process
+        self._log = log.resolve()
+
+    def place(self) -> int:
+        """Return how many bytes of its log were read."""
+        place = 0
+        with suppress(FileNotFoundError):
+            for one in Path(f"/proc/{self._process}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    if one.readlink() == self._log:
+                        place = int((one.parents[1] / "fdinfo" / one.name).read_text().split()[1])
+        return place
+
+    def halt_beyond(self, place: int) -> int:
+        """Let it stand still where it is, at or beyond a place in its log; return where that is."""
+        deadline = time.monotonic() + 90
+        while self.place() < place:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(self._process, signal.SIGSTOP)
+        return self.place()
+
+    def go_on(self) -> None:
+        os.kill(self._process, signal.SIGCONT)
+
+
+def _children(process: int) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1]) == process:
+                yield int(folder.name)
 
 
 class Visit:

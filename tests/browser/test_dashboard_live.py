@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,16 +20,23 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from builders import feedback, scene
 from chromium import WORST_CONTRAST, chromium
+from crowd import Crowd
 from dashboards import Dashboard, Visit
 from figures import RECORD, Looked, per_second, seconds
 from kafka_server import Broker, own_broker
 from lent import lent
 from live import FINAL, Pipeline
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from served import Rationed, Turnstile, Watching, admin_behind
 
 from schemas import topics
 from schemas.dead import DeadReason
 from schemas.topics import dead_topic
+from streams.kafka.records import Place
+from streams.ops.reading.librdkafka import Complaints
+from streams.ops.reading.ranges import reader
+from streams.ops.reading.seen import FOLLOWED
+from streams.settings import DashboardSettings, KafkaSettings, OpsSettings, Settings
 
 Answer = TypeVar("Answer")
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -35,6 +45,7 @@ POISON = "the draft that its models fail on"
 RATE_SECONDS = 20.0
 LATE_SECONDS = 20.0
 KEPT_HOURS = 1
+LONG_LOG, LONG_LOG_LINES = "long.jsonl", 4000
 LARGE = b'{"draft": "' + b"x" * (10 * 2**20) + b'"}'
 
 
@@ -54,6 +65,7 @@ class Stage:
     broker: Broker
     pipeline: Pipeline
     dashboard: Dashboard
+    folder: Path
 
     def send(self, turns: range, draft: str | None = None, who: str = "d") -> None:
         async def run() -> None:
@@ -122,6 +134,28 @@ class Stage:
 
         return aside(run())
 
+    def ends(self) -> dict[Place, tuple[int, int]]:
+        """Return the first and the next offset of each partition that the dashboard follows."""
+
+        async def run() -> dict[Place, tuple[int, int]]:
+            async with self.pipeline.follow(FOLLOWED) as consumer:
+                places = list(consumer.assignment())
+                first, next_ = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+                return {Place(*place): (first[place], next_[place]) for place in places}
+
+        return aside(run())
+
+
+def put_logs(folder: Path) -> Path:
+    """Put logs where they may be replayed from; one takes long, and what a reader buffers is little of it."""
+    folder.mkdir()
+    shutil.copy(EXAMPLES / "scenes.jsonl", folder)
+    with (folder / LONG_LOG).open("w") as log:
+        for turn in range(LONG_LOG_LINES):
+            one = scene(turn, "long", "long", draft=f"what is said at {turn}", task="task " * (50 + turn % 50))
+            log.write(one.model_dump_json() + "\n")
+    return folder
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -146,10 +180,12 @@ def stage(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             **pipeline.environment,
             "SCENESTREAM_OPS__TIMEOUT_SECONDS": "2",
             "SCENESTREAM_OPS__RATE_SECONDS": str(RATE_SECONDS),
-            "SCENESTREAM_OPS__LOGS_FOLDER": str(EXAMPLES),
+            "SCENESTREAM_OPS__LOGS_FOLDER": str(put_logs(folder / "logs")),
+            # A replay reads no further ahead than it must.
+            "SCENESTREAM_REPLAY__OPEN_SCENES": "8",
         }
         with Dashboard(folder, environment=environment) as dashboard:
-            yield Stage(broker, pipeline, dashboard)
+            yield Stage(broker, pipeline, dashboard, folder)
     finally:
         away(lambda: lending.__exit__(None, None, None))
 
@@ -358,6 +394,25 @@ def test_a_dialogue_is_followed_across_topics(browser: Browser, stage: Stage) ->
         expect(codes).to_have_text([code.code for code in healed.chain])
         expect(turn.locator(".step[data-kind=scene]").first).to_contain_text(f"{topics.SCENES}:")
         expect(turn.locator(".talk .draft").first).to_contain_text("what d3 says at")
+        ledgers_are_those_of_the_rows(
+            page.locator(".step[data-kind=row]"), aside(stage.pipeline.read(topics.SENSITIVITY))
+        )
+
+
+def ledgers_are_those_of_the_rows(steps: Locator, records: list[Any]) -> None:
+    """By hand from the row at the place that a step names: its errors, its risk, and alpha n + 3 + T / 100."""
+    rows = {f"{topics.SENSITIVITY}:{one.partition}:{one.offset}": json.loads(one.value) for one in records if one.value}
+    seen = 0
+    for text in steps.all_inner_texts():
+        row = next(row for place, row in rows.items() if re.search(rf"{place}\b", text))
+        told = re.search(r"Ledger, drafts: (\d+) errors? and ([\d.]+) expected, of at most ([\d.]+)", text)
+        assert told, text
+        held = row["drafts"]
+        assert int(told[1]) == held["errors"]
+        assert float(told[2]) == pytest.approx(held["expected"], abs=0.006)
+        assert float(told[3]) == pytest.approx(0.1 * held["emitted"] + 3 + 0.01 * row["offered"], abs=0.006)
+        seen += held["emitted"] > 0
+    assert seen
 
 
 def test_a_dead_letter_is_sent_back_after_a_dry_run(browser: Browser, stage: Stage) -> None:
@@ -471,6 +526,151 @@ def test_a_replay_is_started_and_followed_from_the_page(browser: Browser, stage:
         with page.expect_navigation():
             job.get_by_role("link", name="Its report").click()
         expect(page.locator("h1")).to_contain_text("of 4 scenes")
+
+
+def test_the_share_of_a_running_replay_is_what_it_has_read(browser: Browser, stage: Stage) -> None:
+    """It is halted where it is: the kernel knows how far in the log that is, and the log how far its scenes reach."""
+    log = stage.folder / "logs" / LONG_LOG
+    reaches = list(accumulate((len(line) for line in log.read_bytes().splitlines(keepends=True)), initial=0))
+    whole, half = log.stat().st_size, 0.005
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.go("replays")
+        visit.sign_in()
+        page.locator("select[name=log]").select_option(LONG_LOG)
+        page.get_by_role("button", name="Start").click()
+        replay = stage.dashboard.replay_of(log)
+        job, at = page.locator("article.job").first, 0
+        while True:
+            at = replay.halt_beyond(at + whole // 25)
+            # What it told last is on the page soon, if it told anything yet.
+            with suppress(AssertionError):
+                expect(job).to_contain_text("% of the log", timeout=2000)
+            told = re.search(r"([\d,]+) scenes?, (\d+)% of the log", job.inner_text())
+            if told is not None:
+                break
+            replay.go_on()
+        scenes, share = int(told[1].replace(",", "")), int(told[2]) / 100
+        assert 0 < reaches[scenes] / whole - half <= share <= at / whole + half
+        assert reaches[scenes] / whole <= float(job.locator("progress").get_attribute("value") or 0) <= at / whole
+        page.get_by_role("button", name="Stop").click()
+        replay.go_on()
+        expect(job).to_have_attribute("data-state", "stopped", timeout=90_000)
+        [summary] = (stage.folder / "runs").glob("*-long-*/summary.json")
+        expect(job).to_contain_text(f"{json.loads(summary.read_text())['scenes']:,} scenes")
+        expect(job).not_to_contain_text("of the log")
+
+
+def held_back(stage: Stage) -> Settings:
+    """Settings for a look around that no window of time bounds."""
+    ops = OpsSettings(every_seconds=0.5, pulse_minutes=240.0)
+    return Settings(kafka=stage.pipeline.kafka, ops=ops, dashboard=DashboardSettings(every_seconds=0.5))
+
+
+def test_a_look_took_as_long_as_kafka_was_kept_from_answering(
+    browser: Browser, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a look asks first, and last, waits until the test lets it through: so much it took at least."""
+    gate = Turnstile()
+    monkeypatch.setattr("streams.ops.lag.cluster.AdminClient", admin_behind(gate))
+
+    def took(page: Page) -> tuple[float, float]:
+        told = re.search(r"the last look took ([^.]+(?:\.\d)? m?s)\b", page.locator("[data-key=how]").inner_text())
+        assert told
+        return seconds(told[1])
+
+    began = time.monotonic()
+    with ExitStack() as ended:
+        served = ended.enter_context(Watching(held_back(stage)))
+        ended.callback(gate.open)
+        visit = ended.enter_context(Visit(browser, served.address))
+        asks = gate.until_one_waits()
+        page = visit.page
+        page.goto(f"{served.address}#/lag")
+        expect(page.locator("[data-key=empty]")).to_contain_text("The first look at the cluster is on its way")
+        page.wait_for_timeout(700)
+        least = gate.let_one_through() - asks
+        asks = gate.until_one_waits()
+        page.wait_for_timeout(300)
+        least += (over := gate.let_one_through()) - asks
+        # The next look is kept from beginning, so this one is the last.
+        asks = gate.until_one_waits()
+        panel = page.locator(".groups")
+        expect(panel).to_be_visible()
+        shown, half = took(page)
+        assert least - half <= shown <= time.monotonic() - began + half
+        looked = panel.get_attribute("data-at") or ""
+        least = gate.let_one_through() - asks
+        gate.until_one_waits()
+        expect(panel).not_to_have_attribute("data-at", looked)
+        shown, half = took(page)
+        assert least - half <= shown <= time.monotonic() - over + half
+        assert visit.complaints == []
+
+
+def test_what_the_dashboard_has_yet_to_read_is_what_lies_there(
+    browser: Browser, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tails: list[Rationed] = []
+
+    def rationed(kafka: KafkaSettings, complaints: Complaints) -> Rationed:
+        tails.append(Rationed(reader(kafka, complaints), records=0))
+        return tails[-1]
+
+    monkeypatch.setattr("streams.ops.tail.reader", rationed)
+    ends = stage.ends()
+    assert sum(next_ - first for first, next_ in ends.values()) > 1000
+    with Watching(held_back(stage)) as served, Visit(browser, served.address) as visit:
+        page = visit.go("verdicts")
+        told = page.locator("[data-key=reading]")
+        for let_through in (0, 300):
+            [tail] = tails
+            tail.records = let_through
+            while tail.records:
+                page.wait_for_timeout(50)
+            left = sum(next_ - tail.given.get(place, first) for place, (first, next_) in ends.items())
+            expect(told).to_contain_text(f"The dashboard itself is still reading: {left:,} records to go,")
+        tail.records = 1_000_000
+        expect(told).to_have_count(0)
+        assert visit.complaints == []
+
+
+# Keeps when each stream was asked for, by the page's own clock.
+STREAMS = """
+  window.asked = [];
+  window.EventSource = class extends EventSource {
+    constructor(...given) {
+      window.asked.push(Date.now());
+      super(...given);
+    }
+  };
+"""
+
+
+def test_a_page_that_is_one_too_many_says_so_asks_seldom_and_comes_back(browser: Browser, stage: Stage) -> None:
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.page
+        # Its waiting is cut short; the server's is not.
+        page.clock.install()
+        page.add_init_script(STREAMS)
+        with Crowd(stage.dashboard.address):
+            page.goto(f"{stage.dashboard.address}#/lag")
+            trouble = page.get_by_role("alert").first
+            expect(trouble).to_contain_text(
+                "The dashboard says: too many pages are open at this dashboard; close some."
+            )
+            expect(page.locator("#live")).to_have_attribute("data-state", "away")
+            while len(asked := page.evaluate("window.asked")) < 4:
+                page.clock.fast_forward(2000)
+                page.wait_for_timeout(20)
+            # The server asked for fifteen seconds, and the fourth time would be due after eight.
+            assert min(after - before for before, after in pairwise(asked)) >= 15_000
+            expect(page.locator("#live")).to_have_attribute("data-state", "away")
+        while page.locator("#live").get_attribute("data-state") != "live":
+            page.clock.fast_forward(2000)
+            page.wait_for_timeout(20)
+        expect(trouble).to_be_hidden()
+        expect(page.locator(".groups")).to_contain_text(stage.pipeline.kafka.group)
+        assert [one for one in visit.complaints if "503" not in one] == []
 
 
 def test_many_tabs_share_one_stream(browser: Browser, stage: Stage) -> None:

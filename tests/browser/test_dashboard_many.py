@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,14 +12,11 @@ from aiohttp import web
 from chromium import WORST_CONTRAST, chromium
 from dashboards import Visit
 from playwright.sync_api import Browser, expect
+from served import Served
 
-from streams.ops.dashboard.assets import load_assets
-from streams.ops.dashboard.events import Events
-from streams.ops.dashboard.feed import Feed
-from streams.ops.dashboard.guard import Guard
 from streams.ops.dashboard.lag_history import LagHistory
 from streams.ops.dashboard.lag_view import lag_document
-from streams.ops.dashboard.web import answer, make_app
+from streams.ops.dashboard.web import answer
 from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 
 GROUPS, PARTITIONS, LOOKS = 20, 200, 40
@@ -58,55 +54,34 @@ def look(number: int) -> Snapshot:
     )  # fmt: skip
 
 
-class Served:
-    """The page over looks that are made up, served in a thread; `seconds` of processor time a published look took."""
+class MadeUp(Served):
+    """The page over looks that are made up; `seconds` of processor time a published look took."""
 
     def __init__(self) -> None:
         self.history = LagHistory()
         self.number = 0
-        self.address = ""
         self.seconds: list[float] = []
-        self._loop = asyncio.new_event_loop()
-        self._ended = asyncio.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
-        self._thread.start()
-        assert self._ready.wait(30)
+        super().__init__()
 
-    def publish(self) -> None:
-        async def run() -> None:
-            snapshot = look(self.number)
-            self.number += 1
-            began = time.thread_time()
-            self.history.add(snapshot)
-            self.feed.publish("lag", lag_document(snapshot, "group-00", "nowhere", 2.0))
-            self.feed.publish("sums", self.history.sums(150))
-            self.seconds.append(time.thread_time() - began)
-
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result()
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._ended.set)
-        self._thread.join()
-        self._loop.close()
-
-    async def _serve(self) -> None:
-        self.feed = Feed()
-        app = make_app(Guard(None, (), time.monotonic), load_assets())
-
+    @asynccontextmanager
+    async def parts(self, app: web.Application) -> AsyncIterator[None]:
         async def of_group(request: web.Request) -> web.Response:
             return answer(self.history.of_group(request.query["group"]))
 
-        Events(self.feed, self._ended).add_routes(app)
         app.router.add_get("/api/lag/history", of_group)
-        runner = web.AppRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        self.feed.publish("about", {"source": "live"})
-        self._ready.set()
-        await self._ended.wait()
-        await runner.cleanup()
+        yield
+
+    def publish(self) -> None:
+        self.within(self._publish)
+
+    def _publish(self) -> None:
+        snapshot = look(self.number)
+        self.number += 1
+        began = time.thread_time()
+        self.history.add(snapshot)
+        self.feed.publish("lag", lag_document(snapshot, "group-00", "nowhere", 2.0))
+        self.feed.publish("sums", self.history.sums(150))
+        self.seconds.append(time.thread_time() - began)
 
 
 @pytest.fixture
@@ -116,14 +91,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def served(browser: Browser) -> Iterator[Served]:
+def served(browser: Browser) -> Iterator[MadeUp]:
     del browser  # first in, last out
-    one = Served()
-    yield one
-    one.end()
+    with MadeUp() as one:
+        yield one
 
 
-def test_four_thousand_partitions_stay_smooth(browser: Browser, served: Served) -> None:
+def test_four_thousand_partitions_stay_smooth(browser: Browser, served: MadeUp) -> None:
     for _ in range(LOOKS):
         served.publish()
     with Visit(browser, served.address) as visit:

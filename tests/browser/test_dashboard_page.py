@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -323,6 +324,28 @@ def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashbo
         expect(turn).to_be_visible()
         codes = turn.locator(".step").last.locator(".chain li:not(.gone) bdi").all_inner_texts()
         assert codes == [code["code"] for code in healed["chain"]]
+        for scene_id in {one["scene_id"] for one in mine}:
+            told = page.locator(f"[data-key='turn-{scene_id}'] .step[data-kind=decision]").all_inner_texts()
+            for text, one in zip(told, [one for one in mine if one["scene_id"] == scene_id], strict=True):
+                figures_of_a_step_are_those_of_its_decision(text, one)
+
+
+def figures_of_a_step_are_those_of_its_decision(text: str, decision: dict[str, Any]) -> None:
+    """The risk, and of the ledger by hand: alpha n + 3 + T / 100."""
+    risk = re.search(r"; risk ([\d.]+|–)", text)
+    assert risk
+    assert risk[1] == ("–" if decision["risk"] is None else f"{decision['risk']:.2f}")
+    held = decision["ledger"]
+    told = re.search(r"Ledger, (\w+): (\d+) errors? and ([\d.]+) expected, of at most ([\d.]+)", text)
+    if held is None:
+        assert told is None
+        return
+    assert told
+    assert told[1] == held["account"]
+    assert int(told[2]) == held["E"]
+    assert float(told[3]) == pytest.approx(held["expected"], abs=0.006)
+    alpha = {"drafts": 0.1, "healed": 0.4}[held["account"]]
+    assert float(told[4]) == pytest.approx(alpha * held["n"] + 3 + held["T"] / 100, abs=0.006)
 
 
 def test_keys_reach_every_view(browser: Browser, shown: Dashboard) -> None:

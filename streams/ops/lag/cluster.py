@@ -172,6 +172,7 @@ class Cluster:
         ends_at = time.monotonic()
         ends = self.ends(sorted(slots), there)
         oldest = self._oldest.find(_waiting(groups, ends), ends)
+        retention = self._retentions({slot.topic for slot in slots if slot.topic in there})
         return Found(
             cluster=self._ops.cluster_name or cluster,
             at=at,
@@ -180,7 +181,7 @@ class Cluster:
             groups=groups,
             ends=ends,
             oldest=oldest,
-            retention=self._retentions({slot.topic for slot in slots if slot.topic in there}),
+            retention=retention,
             changelogs=frozenset({self._kafka.topic(SENSITIVITY)}),
         )
 
