@@ -163,6 +163,10 @@ def _run(
                 line = (where.source, where.line)
                 listener.done(where.size_bytes)
             listener.scenes(writer.scenes)
+    except KeyboardInterrupt:
+        # It may have come between what was written last and the telling of it.
+        listener.scenes(writer.scenes)
+        raise
     finally:
         outcomes.close()
 

@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from command_line import Shell
 
+from schemas.decision import Decision
+from schemas.scene import Scene
 from streams.cli.interrupts import ended_like_ctrl_c, held_back, plain_death
+from streams.replay.run_dir import RunWriter
 from tests.replay.program import EXAMPLES, PROGRAM
 from tests.replay.run_contract import check_run, summary_of
 
@@ -61,6 +66,26 @@ def test_who_reads_no_further_is_no_failure(arguments: tuple[object, ...]) -> No
         run.stdout.close()
         assert run.stderr.read() == b""
         assert run.wait(WAIT_SECONDS) == 0
+
+
+def test_progress_that_is_told_last_is_what_was_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Ctrl-C comes while a scene is written, so it is heard before the scene is told of."""
+    write = RunWriter.scene
+
+    def interrupted(writer: RunWriter, scene: Scene, decisions: Sequence[Decision]) -> None:
+        write(writer, scene, decisions)
+        if writer.scenes == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunWriter, "scene", interrupted)
+    log = EXAMPLES / "evenings.jsonl"
+    ran = Shell(monkeypatch, capsys, tmp_path).run("replay", log, "--out", "run", "--progress", "json")
+    assert ran.code == 130
+    summary = summary_of(tmp_path / "run")
+    assert (summary["interrupted"], summary["scenes"]) == (True, 3)
+    assert json.loads(ran.err.splitlines()[-1])["progress"]["scenes"] == 3
 
 
 def test_a_closed_stdin_is_told(tmp_path: Path) -> None:
