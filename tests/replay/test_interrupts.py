@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -74,7 +74,7 @@ def test_progress_that_is_told_last_is_what_was_written(
     """Ctrl-C comes while a scene is written, so it is heard before the scene is told of."""
     write = RunWriter.scene
 
-    def interrupted(writer: RunWriter, scene: Scene, decisions: Sequence[Decision]) -> None:
+    def interrupted(writer: RunWriter, scene: Scene, decisions: Iterable[Decision]) -> None:
         write(writer, scene, decisions)
         if writer.scenes == 3:
             os.kill(os.getpid(), signal.SIGINT)
