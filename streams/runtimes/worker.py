@@ -30,6 +30,7 @@ from streams.runtimes.worker_app import App, make_app
 from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
+from streams.runtimes.worker_table import keep_rows
 from streams.runtimes.worker_watch import Ends, Watchdog
 from streams.scoring.port import Scorer
 from streams.settings import KafkaSettings, Settings
@@ -59,14 +60,8 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     kafka = settings.kafka
     app = make_app(kafka, settings.web)
     changelog = kafka.topic(topics.SENSITIVITY)
-    # The table puts its partitions where those of scenes are; what it would keep is in `rows`, apart by partition.
-    app.Table(
-        "sensitivity",
-        partitions=kafka.partitions,
-        changelog_topic=app.topic(changelog, key_type=bytes, value_type=bytes, internal=True, compacting=True),
-    )
     exactly_once = kafka.guarantee == "exactly_once"
-    rows = TableRows(changelog, positions=not exactly_once)
+    rows = keep_rows(app, topics.SENSITIVITY, changelog, kafka.partitions, positions=not exactly_once)
     metrics = WorkerMetrics(models, settings.gate.mode, kafka.guarantee)
     batching = settings.models
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,6 +67,18 @@ class PartitionRows:
 
     def __len__(self) -> int:
         return len(self._at_rest) + len(self._in_use)
+
+    def all_keys(self) -> Iterator[bytes]:
+        """Return the keys that have a row, as they are now."""
+        yield from [*self._at_rest, *(key.encode() for key in self._in_use)]
+
+    def value(self, key: bytes) -> bytes | None:
+        """Return a row as its record has it; None where there is none."""
+        packed = self._at_rest.get(key)
+        if packed is not None:
+            return unpack(packed).partition(_AND)[0]
+        held = self._in_use.get(key.decode(errors="replace"))
+        return None if held is None else held.row.model_dump_json().encode()
 
     def get(self, key: str) -> Sensitivity:
         """Return the row of `key`, a new one where there is none; raises RowError for one that cannot be read."""
@@ -190,6 +202,16 @@ class TableRows:
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in [*self._partitions.values()])
+
+    def all_keys(self) -> Iterator[bytes]:
+        """Return the keys of all rows, as they are now."""
+        for rows in [*self._partitions.values()]:
+            yield from rows.all_keys()
+
+    def value(self, key: bytes) -> bytes | None:
+        """Return the row of `key` as its record has it; None where there is none."""
+        found = (rows.value(key) for rows in self._partitions.values())
+        return next((value for value in found if value is not None), None)
 
     def of(self, number: int) -> PartitionRows:
         """Return the rows of a partition number."""

@@ -17,6 +17,7 @@ from rejudge import rejudge
 from schemas import topics
 from schemas.decision import Decision
 from schemas.scene import Scene
+from schemas.sensitivity import Sensitivity
 from streams.settings import Settings
 
 POLICY = Settings().policy()
@@ -93,8 +94,20 @@ async def _outputs_and_rows(pipeline: Pipeline) -> None:
         assert worker.get("/livez")[0] == 200
         assert worker.get("/table/")[0] == 404
         assert await members(pipeline) == 1
+        before = await pipeline.rows()
+        assert in_fausts_table(worker) == before
         assert worker.terminate() == 0
         assert await members(pipeline) == 0
+        worker.start()
+        await worker.until_ready()
+        assert in_fausts_table(worker) == before
+
+
+def in_fausts_table(worker: WorkerProcess) -> dict[str, Sensitivity]:
+    """Return what Faust's own table of the worker holds."""
+    status, told = worker.get("/faust-table")
+    assert status == 200
+    return {key: Sensitivity.model_validate_json(value) for key, value in told.items()}
 
 
 async def _feedback_is_echoed(pipeline: Pipeline, found: list[Decision]) -> None:
