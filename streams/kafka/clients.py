@@ -18,9 +18,12 @@ from aiokafka.errors import (
 )
 from pydantic import SecretStr
 
+from streams.kafka.header_names import read_any_name
 from streams.kafka.refusals import refusal
 from streams.settings import KafkaSettings
 
+# Here, for every consumer of aiokafka's asks here how it is let in.
+read_any_name()
 _DENIALS = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,

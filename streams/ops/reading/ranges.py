@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.kafka.records import Place
+from streams.kafka.records import Headers, Place
 from streams.ops.reading.leaders import LeadersAway, leaders_of, silent_leaders, told_of
 from streams.ops.reading.librdkafka import Complaints, client_options, denied, is_denied, unread
 from streams.ops.reading.seen import Record
@@ -64,8 +64,6 @@ def offsets_at(
 def record_of(message: Message, names: Mapping[str, str]) -> Record:
     """Return a message as a record under its topic's name on the map."""
     _, milliseconds = message.timestamp()
-    headers = message.headers() or []
-    items = headers.items() if isinstance(headers, dict) else headers
     topic = message.topic() or ""
     return Record(
         topic=names.get(topic, topic),
@@ -75,7 +73,7 @@ def record_of(message: Message, names: Mapping[str, str]) -> Record:
         at=milliseconds / 1000 if 0 < milliseconds < _NO_CALENDAR_MS else None,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=tuple((name, _bytes(value)) for name, value in items),
+        headers=_headers(message),
     )
 
 
@@ -158,6 +156,16 @@ def _note(error: KafkaError, place: Place, refused: dict[str, str] | None) -> No
     if refused is None or not is_denied(error):
         raise KafkaException(error)
     refused[place.topic] = unread(place, error)
+
+
+def _headers(message: Message) -> Headers:
+    try:
+        headers = message.headers() or []
+        items = headers.items() if isinstance(headers, dict) else headers
+        return tuple((name, _bytes(value)) for name, value in items)
+    except UnicodeDecodeError:
+        # A name that is no UTF-8: confluent-kafka shows none of them then. The body decides.
+        return ()
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:
