@@ -27,6 +27,7 @@ EXPECTED = frozenset(
     {
         "models.errors.ModelError",
         "streams.kafka.clients.BrokerAway",
+        "streams.kafka.redrive.RedriveError",
         "streams.kafka.topics_admin.TopicError",
         "streams.ops.dashboard.serve.CannotListen",
         "streams.ops.lag.reset.ResetError",

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from schemas.topics import dead_topic
 from streams.cli import times
 from streams.cli.configured import load_settings
 from streams.cli.terminal import clean, clean_line
+from streams.kafka.clients import not_allowed
 from streams.kafka.dead_letters import Letter
-from streams.kafka.graveyard import Choice, letter_at, letters, redrive
+from streams.kafka.graveyard import Choice, letter_at, letters
 from streams.kafka.letter_words import show_body, show_message
 from streams.kafka.numbers import number_in
+from streams.kafka.records import Place
+from streams.kafka.redrive import Redriven, Waiting, redrive, waiting
 from streams.ops.words import counted
 from streams.settings import KafkaSettings
 from streams.topology import AGENTS
@@ -85,28 +91,49 @@ def redrive_letters(
 ) -> None:
     """Send dead letters back to where they came from, with their key, bytes and headers.
 
-    Exit 1 where some were held back because they came back dead too often.
+    Exit 1 where some were held back because they came back dead too often, or where Kafka refused some.
     """
     kafka = load_settings().kafka
-    found = asyncio.run(_collect(kafka, _choice(kafka, topic, since, reason, most)))
-    back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
-    if not dry_run and back:
-        asyncio.run(redrive(kafka, back))
-    _print(back, texts=False)
-    would = "would be" if dry_run else "was" if len(back) == 1 else "were"
-    typer.echo(f"{counted(len(back), 'dead letter')} {would} sent back")
-    if len(back) < len(found):
-        held = len(found) - len(back)
-        typer.echo(f"{held} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)
+    found = asyncio.run(_waiting(kafka, _choice(kafka, topic, since, reason, None), most))
+    oldest_first = sorted(found.letters, key=_age)
+    became = Redriven(oldest_first) if dry_run else asyncio.run(redrive(kafka, oldest_first))
+    _print(became.sent, texts=False)
+    would = "would be" if dry_run else "was" if len(became.sent) == 1 else "were"
+    typer.echo(f"{counted(len(became.sent), 'dead letter')} {would} sent back")
+    for place, why in became.refused.items():
+        typer.echo(f"{place} stays, for Kafka refuses it: {clean(why)}", err=True)
+    if found.held_back:
+        typer.echo(f"{found.held_back} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)
+    if found.held_back or became.refused:
         raise typer.Exit(1)
 
 
+async def _waiting(kafka: KafkaSettings, choice: Choice, most: int) -> Waiting:
+    with _told(kafka):
+        return await waiting(kafka, choice, most)
+
+
 async def _collect(kafka: KafkaSettings, choice: Choice) -> list[Letter]:
-    found = [letter async for letter in letters(kafka, choice)]
-    return sorted(found, key=lambda letter: (letter.failure.failed_at, letter.place, letter.offset))
+    with _told(kafka):
+        return sorted([letter async for letter in letters(kafka, choice)], key=_age)
 
 
-def _choice(kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int) -> Choice:
+@contextmanager
+def _told(kafka: KafkaSettings) -> Iterator[None]:
+    """Tell in words that a topic may not be read."""
+    try:
+        yield
+    except TopicAuthorizationFailedError as error:
+        raise not_allowed(kafka, f"Read on {', '.join(map(str, error.args))}") from error
+
+
+def _age(letter: Letter) -> tuple[datetime, Place, int]:
+    return letter.failure.failed_at, letter.place, letter.offset
+
+
+def _choice(
+    kafka: KafkaSettings, named: list[str] | None, since: str | None, reason: str | None, most: int | None
+) -> Choice:
     sources = named or [agent.reads for agent in AGENTS]
     when = None if since is None else times.when(since, datetime.now(UTC), "--since")
     return Choice(tuple(kafka.topic(dead_topic(source)) for source in sources), when, reason, most)
@@ -145,7 +172,7 @@ def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
     }
 
 
-def _print(found: list[Letter], *, texts: bool) -> None:
+def _print(found: Sequence[Letter], *, texts: bool) -> None:
     if not found:
         typer.echo("no dead letters")
         return

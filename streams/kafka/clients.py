@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -116,10 +117,21 @@ async def connected(client: Started, kafka: KafkaSettings) -> AsyncIterator[Star
 
 
 async def denied_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[str]:
-    """Return those of some topics that Kafka says nothing of to this user, though they may be there."""
+    """Return those of some topics that Kafka says nothing of to this user, though they may be there.
+
+    Asked for how they are configured: to ask for a topic itself may make it.
+    """
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        described = await admin.describe_topics(sorted(topics))
-    return [one["topic"] for one in described if one["error_code"] == TopicAuthorizationFailedError.errno]
+        answers = await admin.describe_configs(asked) if asked else []
+    told = [(name, code) for answer in answers for code, _, _, name, _ in answer.resources]
+    return [name for name, code in told if code == TopicAuthorizationFailedError.errno]
+
+
+async def hidden(kafka: KafkaSettings, topics: Iterable[str], seen: Iterable[TopicPartition]) -> BrokerAway | None:
+    """Return what is raised where Kafka hides a topic from this user: it would be taken for one that is not there."""
+    denied = await denied_of(kafka, {*topics} - {place.topic for place in seen})
+    return not_allowed(kafka, f"Describe on {', '.join(denied)}") if denied else None
 
 
 async def partitions_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[TopicPartition]:

@@ -128,8 +128,13 @@ def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
 
 
 def marked(record: Received) -> int | None:
-    """Return the offset of the letter that this mark says was sent back; None where it is none, or names none."""
-    return None if record.value is not None else number_in(dict(record.headers).get(_REDRIVEN) or b"")
+    """Return the offset of the letter that this mark says was sent back; None where it is none, or names none.
+
+    Whatever was buried is a letter: a message without a value may bring the header of a mark along.
+    """
+    if record.value is not None or any(name.startswith(PREFIX) for name, _ in record.headers):
+        return None
+    return number_in(dict(record.headers).get(_REDRIVEN) or b"")
 
 
 def _alive(topic: str) -> str:

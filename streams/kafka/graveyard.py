@@ -1,19 +1,18 @@
-"""Dead topics read from end to end, and letters sent back from them."""
+"""Dead topics read from end to end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.kafka.clients import client_options, connected, partitions_of
-from streams.kafka.dead_letters import Letter, marked, read_letter, send_back
-from streams.kafka.records import Outgoing, Received
+from streams.kafka.clients import client_options, connected, hidden, partitions_of
+from streams.kafka.dead_letters import Letter, marked, read_letter
+from streams.kafka.records import Received
 from streams.settings import KafkaSettings
 
-_LETTERS_IN_A_TRANSACTION = 100
 # What a look at the dead topics keeps at most, so that it reads them once; and what a letter takes beside its bytes.
 _ROOM_BYTES = 32 * 2**20
 _OVERHEAD_BYTES = 2000
@@ -35,8 +34,15 @@ class Choice:
 
 
 async def letters(kafka: KafkaSettings, choice: Choice) -> AsyncGenerator[Letter]:
-    """Yield the chosen letters that were not sent back, those of a partition oldest first."""
+    """Yield the chosen letters that were not sent back, those of a partition oldest first.
+
+    Raises BrokerAway where Kafka is, or where it hides one of the topics from this user, TopicAuthorizationFailedError
+    where one may not be read.
+    """
     places = await partitions_of(kafka, choice.topics)
+    unseen = await hidden(kafka, choice.topics, places)
+    if unseen is not None:
+        raise unseen
     if not places:
         return
     async with connected(_reader(kafka), kafka) as reader:
@@ -130,34 +136,6 @@ async def letter_at(kafka: KafkaSettings, topic: str, partition: int, offset: in
         async for record in _read(reader, ends, {place: offset}):
             return read_letter(record) if record.offset == offset and marked(record) is None else None
     return None
-
-
-async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> None:
-    """Send letters back to where they came from, each together with its mark; all of a hundred or none."""
-    producer = AIOKafkaProducer(
-        **client_options(kafka),
-        transactional_id=f"{kafka.group}-redrive",
-        max_request_size=kafka.max_request_bytes,
-        retry_backoff_ms=kafka.retry_backoff_ms,
-    )
-    async with connected(producer, kafka):
-        for start in range(0, len(chosen), _LETTERS_IN_A_TRANSACTION):
-            async with producer.transaction():
-                for letter in chosen[start : start + _LETTERS_IN_A_TRANSACTION]:
-                    for record in send_back(letter):
-                        await _send(producer, record)
-
-
-async def _send(producer: AIOKafkaProducer, record: Outgoing) -> None:
-    # Where nobody says which, or its topic was made anew with fewer, its key decides.
-    known = record.partition in await producer.partitions_for(record.topic)
-    await producer.send(
-        record.topic,
-        record.value,
-        key=record.key,
-        headers=list(record.headers),
-        partition=record.partition if known else None,
-    )
 
 
 def _reader(kafka: KafkaSettings) -> AIOKafkaConsumer:

@@ -53,6 +53,11 @@ def is_refused(error: BaseException) -> bool:
     return _has(error, _REFUSALS)
 
 
+def is_fenced(error: BaseException) -> bool:
+    """Return whether somebody else goes on under our name."""
+    return _has(error, (ProducerFenced,))
+
+
 def is_unsendable(error: BaseException) -> bool:
     """Return whether Kafka will not have what was sent, however often it is sent."""
     return _has(error, _UNSENDABLE)

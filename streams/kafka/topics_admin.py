@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
 
 from schemas import topics
 from streams.settings import KafkaSettings
@@ -44,18 +44,22 @@ class TopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a topic is like; None where it is not there."""
+    """What a topic is like; None where it is not there, or where Kafka hides it from this user (`denied`)."""
 
     spec: TopicSpec
     partitions: int | None = None
     replication: int | None = None
     config: Mapping[str, str] | None = None
+    denied: bool = False
 
     def faults(self) -> tuple[str, ...]:
         """Return what is wrong with it, each with what to do; nothing where all is right."""
         if self.partitions is None:
             return ("is not there",)
-        return tuple(fault for fault in (self._partition_fault(), self._replication_fault()) if fault) + tuple(
+        found = tuple(fault for fault in (self._partition_fault(), self._replication_fault()) if fault)
+        if self.denied:
+            return (*found, "does not say how it is configured; an access rule has to allow DescribeConfigs on it")
+        return found + tuple(
             self._config_fault(name, wanted)
             for name, wanted in self.spec.config.items()
             if not _holds(name, (self.config or {}).get(name), wanted)
@@ -81,13 +85,19 @@ class Found:
 
 
 def faults(found: Sequence[Found]) -> list[str]:
-    """Return what is wrong with topics, each fault with what to do; those that are missing are one fault."""
-    missing = [one.spec.name for one in found if one.partitions is None]
+    """Return what is wrong with topics, each with what to do; the missing are one fault, and the hidden another."""
+    missing = [one.spec.name for one in found if one.partitions is None and not one.denied]
+    unseen = [one.spec.name for one in found if one.partitions is None and one.denied]
     rest = [f"{one.spec.name} {fault}" for one in found if one.partitions is not None for fault in one.faults()]
-    if not missing:
-        return rest
-    are, them = ("are", "them") if len(missing) > 1 else ("is", "it")
-    return [f"{', '.join(missing)} {are} not there; `scenestream topics create` makes {them}", *rest]
+    if missing:
+        are, them = ("are", "them") if len(missing) > 1 else ("is", "it")
+        rest.insert(0, f"{', '.join(missing)} {are} not there; `scenestream topics create` makes {them}")
+    if unseen:
+        rest.append(
+            f"{', '.join(unseen)}: Kafka shows nothing of this to this user; access rules have to allow Describe, "
+            "DescribeConfigs, Read and Write"
+        )
+    return rest
 
 
 class Admin(Protocol):
@@ -134,28 +144,33 @@ async def create(admin: Admin, wanted: Sequence[TopicSpec]) -> list[str]:
 async def look(admin: Admin, wanted: Sequence[TopicSpec]) -> list[Found]:
     """Return what each of the topics is like."""
     described = {str(one["topic"]): one for one in await admin.describe_topics()}
-    there = [spec.name for spec in wanted if spec.name in described]
-    configs = await _configs(admin, there) if there else {}
+    configs, denied = await _configs(admin, [spec.name for spec in wanted])
     return [
-        _found(spec, described[spec.name], configs.get(spec.name, {})) if spec.name in described else Found(spec)
+        _found(spec, described[spec.name], configs.get(spec.name, {}), denied=spec.name in denied)
+        if spec.name in described
+        else Found(spec, denied=spec.name in denied)
         for spec in wanted
     ]
 
 
-def _found(spec: TopicSpec, described: Mapping[str, object], config: Mapping[str, str]) -> Found:
+def _found(spec: TopicSpec, described: Mapping[str, object], config: Mapping[str, str], *, denied: bool) -> Found:
     partitions = described["partitions"]
     assert isinstance(partitions, list)  # noqa: S101 - so says Kafka's protocol
     replicas = min((len(partition["replicas"]) for partition in partitions), default=0)
-    return Found(spec, len(partitions), replicas, config)
+    return Found(spec, len(partitions), replicas, config, denied)
 
 
-async def _configs(admin: Admin, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _configs(admin: Admin, names: Sequence[str]) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """Return how topics are configured, and which of them this user may not ask about."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found: dict[str, dict[str, str]] = {}
+    denied: set[str] = set()
     for answer in await admin.describe_configs(asked):
-        for _, _, _, name, entries in answer.resources:  # type: ignore[attr-defined]
+        for code, _, _, name, entries in answer.resources:  # type: ignore[attr-defined]
             found[name] = {entry[0]: entry[1] for entry in entries}
-    return found
+            if code == TopicAuthorizationFailedError.errno:
+                denied.add(name)
+    return found, denied
 
 
 def _config(name: str, kafka: KafkaSettings) -> dict[str, str]:

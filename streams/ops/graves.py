@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import datetime
 
 from aiokafka.errors import TopicAuthorizationFailedError
@@ -12,9 +11,9 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from schemas.base import Frozen
 from schemas.topics import dead_topic
 from streams.kafka.clients import denied_of, partitions_of
-from streams.kafka.dead_letters import Letter
-from streams.kafka.graveyard import Choice, letters, redrive
+from streams.kafka.graveyard import Choice, letters
 from streams.kafka.letter_words import Namer
+from streams.kafka.redrive import Redriven, redrive, waiting
 from streams.ops.letters import Graveyard, Grouped, GroupName, group_of
 from streams.ops.reading.librdkafka import denied
 from streams.settings import KafkaSettings
@@ -27,12 +26,16 @@ _MOST_BYTES = 64 * 2**20
 
 
 class RedriveReport(Frozen):
-    """What a redrive did, or would do (`dry_run`): how many letters, and which places, at most a hundred named."""
+    """What a redrive did, or would do (`dry_run`): how many letters, and which places, at most a hundred named.
+
+    `refused` are those that Kafka did not take back, with what it says.
+    """
 
     dry_run: bool
     sent_back: int
     held_back: int
     places: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False, name: Namer | None = None) -> Graveyard:
@@ -65,23 +68,19 @@ async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False, 
 async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool, most: int = _PLACES) -> RedriveReport:
     """Send the letters of a group back to where they came from, so many or 64 MB at most; raises BrokerAway.
 
-    Those that came back dead too often are held back. One redrive at a time: whoever comes second ends the first.
+    Those that came back dead too often are held back, and those that Kafka does not take are told of. One redrive at a
+    time: whoever comes second ends the first, which raises RedriveError.
     """
     choice = Choice((kafka.topic(dead_topic(name.topic)),), reason=name.reason)
-    found: list[Letter] = []
-    weight = 0
-    async for letter in letters(kafka, choice):
-        if group_of(letter, kafka.topic_prefix) == name:
-            # To say which, none is needed whole.
-            found.append(replace(letter, value=None) if dry_run else letter)
-            weight += len(letter.value or b"")
-            if len(found) >= most or weight >= _MOST_BYTES:
-                break
-    back = [letter for letter in found if letter.redrives < kafka.topics.max_redrives]
-    if back and not dry_run:
-        await redrive(kafka, back)
-    places = tuple(letter.name for letter in back[:_PLACES])
-    return RedriveReport(dry_run=dry_run, sent_back=len(back), held_back=len(found) - len(back), places=places)
+    found = await waiting(kafka, choice, most, lambda letter: group_of(letter, kafka.topic_prefix) == name, _MOST_BYTES)
+    became = Redriven([*found.letters]) if dry_run else await redrive(kafka, found.letters)
+    return RedriveReport(
+        dry_run=dry_run,
+        sent_back=len(became.sent),
+        held_back=found.held_back,
+        places=tuple(letter.name for letter in became.sent[:_PLACES]),
+        refused=tuple(f"{place}: {why}" for place, why in became.refused.items()),
+    )
 
 
 def _dead_topics(kafka: KafkaSettings) -> tuple[str, ...]:

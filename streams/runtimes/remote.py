@@ -23,7 +23,7 @@ from schemas import topics
 from schemas.dead import DeadReason
 from schemas.feedback import Feedback
 from streams.kafka import wire
-from streams.kafka.clients import client_options, connected, partitions_of
+from streams.kafka.clients import client_options, connected, hidden, partitions_of
 from streams.kafka.dead_letters import marked, read_letter
 from streams.kafka.records import Received
 from streams.replay.items import Item
@@ -95,6 +95,9 @@ class RemoteRuntime:
         partitions = await partitions_of(self._kafka, self._names)
         missing = self._names.keys() - {partition.topic for partition in partitions}
         if missing:
+            unseen = await hidden(self._kafka, missing, partitions)
+            if unseen is not None:
+                raise unseen
             raise RemoteError(f"no topic {min(missing)}; `scenestream topics create` makes it")
         async with AsyncExitStack() as stack:
             reader = await stack.enter_async_context(connected(self._reader(), self._kafka))

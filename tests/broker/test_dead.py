@@ -13,7 +13,10 @@ from typer.testing import CliRunner, Result
 
 from streams.cli import dead, topics
 from streams.kafka.dead_letters import Failure, bury
+from streams.kafka.graveyard import Choice
+from streams.kafka.redrive import RedriveError, Redriven, redrive, waiting
 from streams.runtimes.placing import usual_partition
+from streams.settings import Settings
 
 
 class Sent:
@@ -23,10 +26,10 @@ class Sent:
 
     def __init__(self, topic: str, text: str, redrives: int = 0) -> None:
         self.topic, self.key = topic, b"u"
-        self.value = json.dumps({"type": "scene", "draft": text}).encode()
+        self.value: bytes | None = json.dumps({"type": "scene", "draft": text}).encode()
         counted = [("redrive.count", b"%d" % redrives)] if redrives else []
         # Any client may send a header without a value.
-        self.headers = [("traceparent", b"00-1-2-01"), ("empty", None), *counted]
+        self.headers: list[tuple[str, bytes | None]] = [("traceparent", b"00-1-2-01"), ("empty", None), *counted]
 
 
 @pytest.fixture
@@ -107,6 +110,65 @@ def test_what_comes_back_dead_too_often_is_held_back(prefix: str, broker: Broker
     assert told.exit_code == 1
     assert "1 dead letter was sent back" in told.output
     assert "1 held back: sent back 3 times" in told.output
+
+
+def test_so_many_at_most_are_those_that_are_sent(prefix: str, broker: Broker) -> None:
+    """Three that are held back lie before the one that waits, and hide it from nobody."""
+    for _ in range(3):
+        asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "Again.", redrives=3), "duplicate"))
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "First."), "duplicate", day=2))
+    told = _run("redrive", "--max", "1")
+    assert "1 dead letter was sent back" in told.output
+    assert asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 1))[0].value == Sent("", "First.").value
+
+
+def test_what_kafka_refuses_stays_and_keeps_no_other(prefix: str, broker: Broker) -> None:
+    """Its dead topic takes a little more than the topic that it would go back to."""
+    for text in ("a", "x" * (2**20 + 30_000), "b", "c"):
+        asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", text), "too_long"))
+    told = _run("redrive")
+    assert told.exit_code == 1
+    assert "3 dead letters were sent back" in told.output
+    assert "stays, for Kafka refuses it: MessageSizeTooLargeError" in told.output
+    back = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 3))
+    assert {one.value for one in back} == {Sent("", text).value for text in "abc"}
+    [left] = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    assert left["bytes"] > 2**20
+    again = _run("redrive")
+    assert (again.exit_code, "0 dead letters were sent back" in again.output) == (1, True)
+
+
+def test_nobody_marks_a_letter_but_who_sent_it_back(prefix: str, broker: Broker) -> None:
+    """A message without a value brings the header of a mark along; it is buried like any other."""
+    forged = Sent(f"{prefix}scenes", "")
+    forged.value = None
+    forged.headers = [("__dlq.redriven.offset", b"0"), ("__dlq.errors.exception", b"forged")]
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "First."), "ValueError"))
+    asyncio.run(_bury(broker.bootstrap, forged, "tombstone"))
+    listed = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    assert [one["reason"] for one in listed] == ["ValueError", "tombstone"]
+
+
+def test_who_comes_second_sends_nothing_twice_and_ends_the_first(prefix: str, broker: Broker) -> None:
+    kafka = Settings().kafka
+    for text in "abcdef":
+        asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", text), "ValueError"))
+
+    async def both() -> tuple[Redriven, list[Redriven | BaseException]]:
+        chosen = (await waiting(kafka, Choice((f"{prefix}scenes.dead",)), 100)).letters
+        first = await redrive(kafka, chosen[:3])
+        # These two chose before the first was done.
+        return first, await asyncio.gather(redrive(kafka, chosen), redrive(kafka, chosen), return_exceptions=True)
+
+    first, rest = asyncio.run(both())
+    assert len(first.sent) == 3
+    ended = [one for one in rest if isinstance(one, BaseException)]
+    assert all(isinstance(one, RedriveError) and "another redrive" in str(one) for one in ended)
+    assert len(ended) < 2
+    back = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 6))
+    assert {one.value for one in back} == {Sent("", text).value for text in "abcdef"}
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(_read(broker.bootstrap, f"{prefix}scenes", 7), 3))
 
 
 def test_a_letter_of_ten_megabytes_is_told_in_a_few_words_and_sent_back_whole(

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.base import Frozen
 from streams.kafka.clients import BrokerAway
+from streams.kafka.redrive import RedriveError
 from streams.ops.dashboard.beat import wants_texts
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.veil import Veil
@@ -115,6 +116,8 @@ class LiveLetters:
                 report = await redrive_group(self._kafka, asked.name, dry_run=asked.dry_run)
             except BrokerAway as error:
                 raise Refused(503, str(error)) from error
+            except RedriveError as error:
+                raise Refused(409, str(error)) from error
             except KafkaError as error:
                 raise Refused(502, f"Kafka refuses it: {error}") from error
         if not asked.dry_run:

@@ -1,0 +1,138 @@
+"""Dead letters sent back to where they came from, each with its mark, in one transaction or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.kafka.clients import away, client_options, connected
+from streams.kafka.dead_letters import Letter, send_back
+from streams.kafka.graveyard import Choice, letters
+from streams.kafka.patience import is_fenced, may_pass
+from streams.kafka.records import Outgoing
+from streams.settings import KafkaSettings
+
+_LETTERS_IN_A_TRANSACTION = 100
+
+
+class RedriveError(Exception):
+    """A redrive that another one ended; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Letters that may be sent back, and how many were met that may not: they came back dead too often."""
+
+    letters: Sequence[Letter]
+    held_back: int
+
+
+@dataclass(slots=True)
+class Redriven:
+    """What became of letters: sent back, or refused by Kafka, each with its reason; the rest were sent back before."""
+
+    sent: list[Letter] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+async def waiting(
+    kafka: KafkaSettings,
+    choice: Choice,
+    most: int,
+    takes: Callable[[Letter], bool] = lambda _: True,
+    most_bytes: int | None = None,
+) -> Waiting:
+    """Return the chosen letters that may be sent back, so many or so many bytes at most; raises as `letters` does."""
+    found: list[Letter] = []
+    weight = held_back = 0
+    async with aclosing(letters(kafka, choice)) as lying:
+        async for letter in lying:
+            if not takes(letter):
+                continue
+            if letter.redrives >= kafka.topics.max_redrives:
+                held_back += 1
+                continue
+            found.append(letter)
+            weight += len(letter.value or b"")
+            if len(found) >= most or (most_bytes is not None and weight >= most_bytes):
+                break
+    return Waiting(found, held_back)
+
+
+async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
+    """Send letters back to where they came from, each together with its mark.
+
+    What Kafka refuses stays where it is, unmarked, and keeps no other from being sent. One redrive at a time: whoever
+    comes second ends the first, which raises RedriveError, and sends nothing that it sent. Raises BrokerAway.
+    """
+    became = Redriven()
+    try:
+        async with _producing(kafka):
+            # Whoever came before is fenced, so what it sent back is known from here on.
+            choice = Choice(tuple({letter.place.topic for letter in chosen}))
+            async with aclosing(letters(kafka, choice)) as lying:
+                still = {letter.name async for letter in lying}
+        left = [letter for letter in chosen if letter.name in still]
+        for start in range(0, len(left), _LETTERS_IN_A_TRANSACTION):
+            await _send_or_halve(kafka, left[start : start + _LETTERS_IN_A_TRANSACTION], became)
+    except KafkaError as error:
+        if not is_fenced(error):
+            raise away(kafka, error) from error
+        raise RedriveError(
+            f"another redrive of {kafka.group} has begun and ended this one, after {len(became.sent)} letters; "
+            "what it leaves waits: see `scenestream dead list`"
+        ) from error
+    return became
+
+
+async def _send_or_halve(kafka: KafkaSettings, some: Sequence[Letter], became: Redriven) -> None:
+    """Send letters in a transaction; where Kafka refuses one of them, each half by itself."""
+    try:
+        async with _producing(kafka) as producer, producer.transaction():
+            sent = [await _send(producer, record) for letter in some for record in send_back(letter)]
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            errors = [one for one in answers if isinstance(one, BaseException)]
+            if errors:
+                # What follows a refusal to the same partition is refused for being out of order.
+                raise next((one for one in errors if not may_pass(one)), errors[0])
+    except KafkaError as error:
+        if is_fenced(error) or may_pass(error):
+            raise
+        if len(some) == 1:
+            became.refused[some[0].name] = f"{type(error).__name__}: {error}"
+            return
+        for half in (some[: len(some) // 2], some[len(some) // 2 :]):
+            await _send_or_halve(kafka, half, became)
+    else:
+        became.sent += some
+
+
+@asynccontextmanager
+async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
+    """Yield a producer that is the only one of its name. Each is for one transaction: none goes on after a refusal."""
+    producer = AIOKafkaProducer(
+        **client_options(kafka),
+        transactional_id=f"{kafka.group}-redrive",
+        max_request_size=kafka.max_request_bytes,
+        retry_backoff_ms=kafka.retry_backoff_ms,
+    )
+    async with connected(producer, kafka):
+        yield producer
+
+
+async def _send(producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[object]:
+    # Where nobody says which, or its topic was made anew with fewer, its key decides.
+    known = record.partition in await producer.partitions_for(record.topic)
+    sent: asyncio.Future[object] = await producer.send(
+        record.topic,
+        record.value,
+        key=record.key,
+        headers=list(record.headers),
+        partition=record.partition if known else None,
+    )
+    return sent
