@@ -19,7 +19,7 @@ from streams.cli.terminal import clean, clean_line
 from streams.kafka.clients import not_allowed
 from streams.kafka.dead_letters import Letter
 from streams.kafka.graveyard import Choice, letter_at, letters
-from streams.kafka.letter_words import show_body, show_message
+from streams.kafka.letter_words import lies_elsewhere, show_body, show_message
 from streams.kafka.numbers import number_in
 from streams.kafka.records import Place
 from streams.kafka.redrive import Redriven, Waiting, redrive, waiting
@@ -77,6 +77,9 @@ def show_letter(
         typer.echo(f"{name}: {clean(str(value))}")
     for name, header in letter.headers:
         typer.echo(f"header {clean(name)}: {_header(name, header, texts=texts)}")
+    if letter.left_out:
+        typer.echo(lies_elsewhere(letter))
+        return
     # Whoever wrote it must not steer the terminal of who reads it.
     typer.echo("\n".join(map(clean_line, show_body(letter.value, texts=texts).split("\n"))))
 
@@ -97,14 +100,17 @@ def redrive_letters(
     found = asyncio.run(_waiting(kafka, _choice(kafka, topic, since, reason, None), most))
     oldest_first = sorted(found.letters, key=_age)
     became = Redriven(oldest_first) if dry_run else asyncio.run(redrive(kafka, oldest_first))
-    _print(became.sent, texts=False)
+    if became.sent:
+        _print(became.sent, texts=False)
     would = "would be" if dry_run else "was" if len(became.sent) == 1 else "were"
     typer.echo(f"{counted(len(became.sent), 'dead letter')} {would} sent back")
     for place, why in became.refused.items():
         typer.echo(f"{place} stays, for Kafka refuses it: {clean(why)}", err=True)
+    for letter in found.partial:
+        typer.echo(f"{letter.name} stays: {lies_elsewhere(letter)}", err=True)
     if found.held_back:
         typer.echo(f"{found.held_back} held back: sent back {kafka.topics.max_redrives} times and dead again", err=True)
-    if found.held_back or became.refused:
+    if found.held_back or found.partial or became.refused:
         raise typer.Exit(1)
 
 
@@ -161,7 +167,8 @@ def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
         "letter": letter.name,
         "source": f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}",
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
-        "bytes": 0 if letter.value is None else len(letter.value),
+        "bytes": letter.value_bytes,
+        "left_out": ", ".join(letter.left_out) or None,
         "failed_at": failure.failed_at.isoformat(timespec="seconds"),
         "group": failure.group,
         "stage": failure.stage,

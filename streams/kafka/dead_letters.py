@@ -1,12 +1,16 @@
 """Dead letters: a message that could not be read or handled, put aside with its key, bytes and headers untouched.
 
+What its dead topic would not take is left out, and the letter says what, how much it was, and where it lies: Kafka
+limits what a message is when it is compressed, so one that a topic took may be larger than any topic takes.
+
 What is added says where it was, who failed on it, when and why, in headers that begin with `__dlq.errors.`. A letter
 that was sent back stays where it is, for topics only grow: a mark beside it, without a value, says that it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,6 +24,8 @@ REDRIVE_COUNT = "redrive.count"
 _DELIVERED = "redrive.deliveries"
 _REDRIVEN = "__dlq.redriven.offset"
 _MAX_MESSAGE = 4000
+# Kafka's own bytes of a batch with one message, and of a header of it, at most.
+_BATCH_BYTES, _HEADER_BYTES = 128, 16
 _LATEST_SECONDS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
@@ -37,7 +43,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter as it is found: where it lies, where it came from (-1 where nobody says), what it was, and why."""
+    """A dead letter as it is found: where it lies, where it came from (-1 where nobody says), what it was, and why.
+
+    `left_out` names what did not fit its topic: value, headers, key. `value_bytes` is the value's size in any case.
+    """
 
     place: Place
     offset: int
@@ -47,6 +56,8 @@ class Letter:
     value: bytes | None
     headers: Headers
     failure: Failure
+    left_out: tuple[str, ...] = ()
+    value_bytes: int = 0
 
     @property
     def redrives(self) -> int:
@@ -59,10 +70,13 @@ class Letter:
         return f"{self.place.topic}:{self.place.partition}:{self.offset}"
 
 
-def bury(record: Received, failure: Failure) -> Outgoing:
-    """Return the dead letter for a message; deliveries before it was sent back count."""
+def bury(record: Received, failure: Failure, most_bytes: int | None = None) -> Outgoing:
+    """Return the dead letter for a message; deliveries before it was sent back count.
+
+    With `most_bytes`, what its topic takes, the value is left out where it would be larger, then headers, then the key.
+    """
     before = _number(dict(record.headers).get(_DELIVERED))
-    said: Mapping[str, object] = {
+    said: dict[str, object] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
@@ -73,8 +87,33 @@ def bury(record: Received, failure: Failure) -> Outgoing:
         "stage": failure.stage,
         "failed.at": failure.failed_at.astimezone(UTC).isoformat(timespec="milliseconds"),
     }
-    added = tuple((PREFIX + name, str(value).encode("utf-8", "replace")) for name, value in said.items())
-    return Outgoing(dead_topic(record.topic), record.key, record.value, (*record.headers, *added))
+    letter = Outgoing(dead_topic(record.topic), record.key, record.value, (*record.headers, *_said(said)))
+    return letter if most_bytes is None or _size(letter) <= most_bytes else _cut(record, letter, said, most_bytes)
+
+
+def _cut(record: Received, letter: Outgoing, said: Mapping[str, object], most_bytes: int) -> Outgoing:
+    """Return a letter without its value, and without headers and key where that is not enough."""
+    value = record.value or b""
+    found = {"value.bytes": len(value), "value.sha256": hashlib.sha256(value).hexdigest()}
+    parts = ("value", "headers", "key")
+    for count in range(1, len(parts) + 1):
+        left_out = parts[:count]
+        added = _said({**said, **found, "left.out": ",".join(left_out)})
+        headers = added if "headers" in left_out else (*record.headers, *added)
+        letter = replace(letter, key=None if "key" in left_out else record.key, value=None, headers=headers)
+        if _size(letter) <= most_bytes:
+            break
+    return letter
+
+
+def _said(said: Mapping[str, object]) -> Headers:
+    return tuple((PREFIX + name, str(value).encode("utf-8", "replace")) for name, value in said.items())
+
+
+def _size(letter: Outgoing) -> int:
+    """Return how many bytes a topic must take at once for a message, at most."""
+    headers = sum(_HEADER_BYTES + len(name.encode()) + len(value or b"") for name, value in letter.headers)
+    return _BATCH_BYTES + len(letter.key or b"") + len(letter.value or b"") + headers
 
 
 def counted(letter: Outgoing, tries: int) -> Outgoing:
@@ -88,7 +127,8 @@ def counted(letter: Outgoing, tries: int) -> Outgoing:
 
 def read_letter(record: Received) -> Letter:
     """Return the letter that a record of a dead topic is; what somebody else put there has gaps in its failure."""
-    said = {name.removeprefix(PREFIX): value for name, value in record.headers if name.startswith(PREFIX)}
+    kept, added = _apart(record.headers)
+    said = {name.removeprefix(PREFIX): value for name, value in added}
     source = _text(said.get("topic")) or _alive(record.topic)
     failure = Failure(
         group=_text(said.get("group")),
@@ -98,7 +138,6 @@ def read_letter(record: Received) -> Letter:
         failed_at=_time(said.get("failed.at"), record.timestamp),
         delivery_count=_number(said.get("delivery.count")),
     )
-    kept = tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX))
     return Letter(
         place=Place(record.topic, record.partition),
         offset=record.offset,
@@ -108,7 +147,21 @@ def read_letter(record: Received) -> Letter:
         value=record.value,
         headers=kept,
         failure=failure,
+        left_out=tuple(one for one in _text(said.get("left.out")).split(",") if one),
+        value_bytes=_number(said.get("value.bytes"), len(record.value or b"")),
     )
+
+
+def _apart(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Headers, Headers]:
+    """Return the headers of a message and those that were added when it was buried, which begin with its topic.
+
+    Whatever a message brings along under our names is its own.
+    """
+    added = [at for at, (name, _) in enumerate(headers) if name == f"{PREFIX}topic"]
+    if added:
+        return tuple(headers[: added[-1]]), tuple(headers[added[-1] :])
+    ours = tuple(one for one in headers if one[0].startswith(PREFIX))
+    return tuple(one for one in headers if one not in ours), ours
 
 
 def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:

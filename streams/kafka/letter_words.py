@@ -15,7 +15,7 @@ from schemas.decision import Decision
 from schemas.feedback import Feedback, Preference
 from schemas.scene import Code, Healing, Scene, Step, Swap, Utterance, Wanted
 from schemas.sensitivity import Sensitivity
-from streams.kafka.dead_letters import Failure
+from streams.kafka.dead_letters import Failure, Letter
 from streams.stages.admit import REMEDIES
 
 _TEXT_FIELDS = frozenset({"text", "draft", "content", "cue", "nearest_reply"})
@@ -72,6 +72,16 @@ def show_message(failure: Failure, *, texts: bool) -> str:
         return f"a stage raised {failure.exception}"
     where = _WHERE.match(failure.message)
     return f"{where[0]}: {REMEDIES[reason]}" if where else REMEDIES[reason]
+
+
+def lies_elsewhere(letter: Letter) -> str:
+    """Return what is told of a letter that is not whole: what is not there, and where it lies."""
+    parts = " and ".join(letter.left_out)
+    source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
+    return (
+        f"its {parts} would not fit a dead topic ({letter.value_bytes:,} bytes); the message lies at {source} for as "
+        "long as that topic keeps it, and has to be sent anew from there"
+    )
 
 
 def _masked(value: object, *, text: bool = False) -> object:

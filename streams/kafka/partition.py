@@ -191,6 +191,8 @@ class PartitionRunner:
             Place(batch.handler.topic, self.number): max(record.offset for record in batch.all_records) + 1
             for batch in batches
         }
+        # A suspect is committed alone. What was known of it counts where it fails again, and its note is ended below.
+        suspect = self._suspects.of(batches[0].all_records[0])
         outputs = [self._outputs(batch) for batch in batches]
         rows = self._changed_rows()
         passed, self._passed = self._passed, []
@@ -201,7 +203,7 @@ class PartitionRunner:
         except Exception as error:
             if not is_unsendable(error):
                 raise
-            first, *others = [BatchError(batch.handler.stage, batch.all_records, error) for batch in batches]
+            first, *others = [BatchError(batch.handler.stage, batch.all_records, error, suspect) for batch in batches]
             for other in others:
                 self._fail(other)
             raise first from error

@@ -26,10 +26,11 @@ class RedriveError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Letters that may be sent back, and how many were met that may not: they came back dead too often."""
+    """Letters that may be sent back, how many were met that came back dead too often, and those that are not whole."""
 
     letters: Sequence[Letter]
     held_back: int
+    partial: Sequence[Letter] = ()
 
 
 @dataclass(slots=True)
@@ -49,10 +50,14 @@ async def waiting(
 ) -> Waiting:
     """Return the chosen letters that may be sent back, so many or so many bytes at most; raises as `letters` does."""
     found: list[Letter] = []
+    partial: list[Letter] = []
     weight = held_back = 0
     async with aclosing(letters(kafka, choice)) as lying:
         async for letter in lying:
             if not takes(letter):
+                continue
+            if letter.left_out:
+                partial.append(letter)
                 continue
             if letter.redrives >= kafka.topics.max_redrives:
                 held_back += 1
@@ -61,7 +66,7 @@ async def waiting(
             weight += len(letter.value or b"")
             if len(found) >= most or (most_bytes is not None and weight >= most_bytes):
                 break
-    return Waiting(found, held_back)
+    return Waiting(found, held_back, partial[:most])
 
 
 async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:

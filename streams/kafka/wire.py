@@ -32,6 +32,7 @@ Received = Sequence[tuple[str, bytes | None]]
 # Who made an event: a stage of the pipeline, or whoever sends to it.
 SOURCE = "source"
 MODELS, DECISION, OUTCOME = "ce_modelssha256", "decision", "outcome"
+_LONGEST_TRACE_BYTES = 1024
 _TRACE = frozenset({"traceparent", "tracestate"})
 
 
@@ -108,8 +109,16 @@ def source(stage: str) -> str:
 
 
 def passed(headers: Received) -> Headers:
-    """Return what is handed on from a message to those that follow from it: the W3C trace context."""
-    return tuple((name, value) for name, value in headers if name in _TRACE and value is not None)
+    """Return what is handed on from a message to those that follow from it: the W3C trace context.
+
+    It has room for what W3C asks for (512 characters at least of a `tracestate`) and some more: beyond, it is dropped,
+    or a header of a megabyte would travel with everything that follows, and fit no topic.
+    """
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name in _TRACE and value is not None and len(value) <= _LONGEST_TRACE_BYTES
+    )
 
 
 def header(headers: Received, name: str) -> str | None:

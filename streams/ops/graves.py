@@ -12,7 +12,7 @@ from schemas.base import Frozen
 from schemas.topics import dead_topic
 from streams.kafka.clients import denied_of, partitions_of
 from streams.kafka.graveyard import Choice, letters
-from streams.kafka.letter_words import Namer
+from streams.kafka.letter_words import Namer, lies_elsewhere
 from streams.kafka.redrive import Redriven, redrive, waiting
 from streams.ops.letters import Graveyard, Grouped, GroupName, group_of
 from streams.ops.reading.librdkafka import denied
@@ -28,7 +28,7 @@ _MOST_BYTES = 64 * 2**20
 class RedriveReport(Frozen):
     """What a redrive did, or would do (`dry_run`): how many letters, and which places, at most a hundred named.
 
-    `refused` are those that Kafka did not take back, with what it says.
+    `refused` are those that cannot be sent back, with the reason: Kafka says why, or they do not lie there whole.
     """
 
     dry_run: bool
@@ -79,7 +79,10 @@ async def redrive_group(kafka: KafkaSettings, name: GroupName, *, dry_run: bool,
         sent_back=len(became.sent),
         held_back=found.held_back,
         places=tuple(letter.name for letter in became.sent[:_PLACES]),
-        refused=tuple(f"{place}: {why}" for place, why in became.refused.items()),
+        refused=(
+            *(f"{place}: {why}" for place, why in became.refused.items()),
+            *(f"{letter.name}: {lies_elsewhere(letter)}" for letter in found.partial),
+        ),
     )
 
 

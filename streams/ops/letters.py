@@ -11,7 +11,7 @@ from schemas.base import Frozen
 from schemas.dead import DeadLetter
 from schemas.topics import dead_topic
 from streams.kafka.dead_letters import Letter
-from streams.kafka.letter_words import Namer, show_body, show_message
+from streams.kafka.letter_words import Namer, lies_elsewhere, show_body, show_message
 from streams.replay.run_dir import DEAD, told_where
 from streams.replay.run_reader import read_dead
 
@@ -94,11 +94,12 @@ class Grouped:
 
     def take(self, letter: Letter) -> None:
         """Count a letter."""
-        size = 0 if letter.value is None else len(letter.value)
-        held_back = letter.redrives >= self._most_redrives
+        held_back = letter.redrives >= self._most_redrives or bool(letter.left_out)
         # Few are shown in the end; a large one is not kept until then.
         shown = sample(letter, texts=self._texts, name=self._name) if _weight(letter) > _WHOLE_BYTES else letter
-        self.add(group_of(letter, self._prefix), shown, letter.failure.failed_at, size, held_back=held_back)
+        self.add(
+            group_of(letter, self._prefix), shown, letter.failure.failed_at, letter.value_bytes, held_back=held_back
+        )
 
     def add(
         self, name: GroupName, shown: Letter | LetterSample, failed_at: datetime, size: int, *, held_back: bool
@@ -174,6 +175,8 @@ def group_of(letter: Letter, prefix: str = "") -> GroupName:
 def sample(letter: Letter, *, texts: bool, name: Namer | None = None) -> LetterSample:
     """Return a letter as it is shown: words masked unless `texts`, and no more of it than a page can bear."""
     body, cut = preview(letter.value, texts=texts, name=name)
+    if letter.left_out:
+        body, cut = lies_elsewhere(letter)[:_SHOWN_CHARACTERS], True
     key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
     source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
     return LetterSample(
@@ -184,7 +187,7 @@ def sample(letter: Letter, *, texts: bool, name: Namer | None = None) -> LetterS
         redrives=letter.redrives,
         message=show_message(letter.failure, texts=texts)[:_SHOWN_CHARACTERS],
         body=body,
-        body_bytes=0 if letter.value is None else len(letter.value),
+        body_bytes=letter.value_bytes,
         body_cut=cut,
     )
 

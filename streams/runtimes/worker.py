@@ -19,6 +19,7 @@ from streams.kafka.membership import Membership
 from streams.kafka.notes import Notes
 from streams.kafka.records import Group, Outgoing, Received
 from streams.kafka.suspects import BatchError, Convicted, Suspects
+from streams.kafka.topics_admin import DEAD_MARGIN_BYTES
 from streams.kafka.transactions import Sending
 from streams.kafka.wire import models_stamp
 from streams.ops.metrics.worker import WorkerMetrics
@@ -80,7 +81,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         rows=rows,
         name=kafka.topic,
         stamp=models_stamp(models),
-        bury=_undertaker(kafka.group, metrics),
+        bury=_undertaker(kafka, metrics),
         largest_bytes=_largest(kafka.topics.max_message_bytes),
         placing=Placing(kafka.partitions),
         meter=metrics,
@@ -163,7 +164,9 @@ def _largest(max_message_bytes: int) -> int:
     return max_message_bytes - min(_GROWS_BY_BYTES, max_message_bytes // 4)
 
 
-def _undertaker(group: str, metrics: WorkerMetrics) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
+def _undertaker(
+    kafka: KafkaSettings, metrics: WorkerMetrics
+) -> Callable[[Received, Stage, Refusal | Exception], Outgoing]:
     def put_aside(record: Received, stage: Stage, error: Refusal | Exception) -> Outgoing:
         reason = _reason(error)
         metrics.buried(record.topic, stage, reason)
@@ -176,7 +179,8 @@ def _undertaker(group: str, metrics: WorkerMetrics) -> Callable[[Received, Stage
             reason=reason,
         )
         message = error.detail if isinstance(error, Refusal) else str(error)
-        return bury(record, Failure(group, stage, reason, message, datetime.now(UTC)))
+        failure = Failure(kafka.group, stage, reason, message, datetime.now(UTC))
+        return bury(record, failure, kafka.topics.max_message_bytes + DEAD_MARGIN_BYTES)
 
     return put_aside
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import struct
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,10 +21,12 @@ from kafka_server import Broker
 from live import Pipeline
 
 from schemas import topics
+from streams.kafka.dead_letters import read_letter
 from streams.kafka.wire import encode
 from streams.ops.replays.export import export
 from streams.settings import OpsSettings
 
+PROGRAM = str(Path(sys.executable).with_name("scenestream"))
 NOT_TEXT = b"\xff\xfe\xff\xfe"
 
 
@@ -41,6 +46,63 @@ async def _judged(pipeline: Pipeline, codec: str) -> None:
         assert producer.flush(30) == 0
         assert len(await pipeline.outcomes(40)) == 40
         assert worker.terminate() == 0
+
+
+def test_what_no_topic_takes_is_put_aside_without_its_bytes(broker: Broker, tmp_path: Path) -> None:
+    """Kafka limits what a message is when it is compressed: five megabytes of words are some kilobytes then."""
+    asyncio.run(_put_aside(Pipeline(broker.bootstrap, tmp_path)))
+
+
+async def _put_aside(pipeline: Pipeline) -> None:
+    await pipeline.make_topics()
+    topic, dead = pipeline.kafka.topic(topics.SCENES), pipeline.kafka.topic(topics.dead_topic(topics.SCENES))
+    large = scene(1, "d", "u", draft="words and more words " * 250_000)
+    message = encode(large, at=datetime.now(UTC))
+    assert len(message.value) > 5_000_000
+    producer = Producer(
+        {"bootstrap.servers": pipeline.kafka.bootstrap_servers, "compression.type": "gzip", "message.max.bytes": 2**24}
+    )
+    with pipeline.worker() as worker:
+        await worker.until_ready()
+        producer.produce(topic, message.value, message.key)
+        # As many headers as one likes, for nobody knows what.
+        producer.produce(topic, b"{not json", message.key, headers=[("x" * 50, b"y" * 150)] * 10_000)
+        # What follows from it would fit no topic.
+        behind = encode(scene(2, "d", "u"), at=datetime.now(UTC))
+        producer.produce(topic, behind.value, message.key, headers={"tracestate": b"a=" + b"b" * 1_000_000})
+        for turn in range(3, 23):
+            behind = encode(scene(turn, "d", "u"), at=datetime.now(UTC))
+            producer.produce(topic, behind.value, message.key)
+        assert producer.flush(60) == 0
+        found = await pipeline.outcomes(21)
+        assert sorted(one.turn for one in found) == [*range(2, 23)]
+        letters = {read_letter(one).source_offset: one for one in await pipeline.read(topics.dead_topic(topics.SCENES))}
+        cut, many = letters[0], letters[1]
+        assert len(letters) == 2
+        told = read_letter(cut)
+        assert (cut.key, cut.value, told.left_out) == (message.key, None, ("value",))
+        assert (told.value_bytes, told.failure.exception) == (len(message.value), "too_long")
+        assert (many.key, read_letter(many).left_out) == (message.key, ("value", "headers"))
+        assert worker.events("worker_fails") == []
+        assert worker.terminate() == 0
+    shown = await asyncio.to_thread(run, pipeline, "dead", "show", f"{dead}:{cut.partition}:{cut.offset}")
+    assert f"its value would not fit a dead topic ({len(message.value):,} bytes)" in shown
+    back = await asyncio.to_thread(run, pipeline, "dead", "redrive")
+    assert back.startswith("0 dead letters were sent back")
+    assert f"the message lies at {topic}:{told.source.partition}:0" in back
+
+
+def run(pipeline: Pipeline, *arguments: str) -> str:
+    done = subprocess.run(
+        [PROGRAM, *arguments],
+        env={**os.environ, **pipeline.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout
 
 
 def test_a_header_name_that_is_no_text_costs_nobody_anything(

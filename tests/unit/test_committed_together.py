@@ -6,9 +6,10 @@ from typing import cast
 from aiokafka.errors import MessageSizeTooLargeError
 from test_partition_runner import LABELS, SCENES, Bench, Record, records, turns
 
+from schemas.suspect import Suspect
 from streams.kafka.line import Limits
-from streams.kafka.records import HandlerError, Place, Received
-from streams.kafka.suspects import BatchError
+from streams.kafka.records import HandlerError, Outgoing, Place, Received
+from streams.kafka.suspects import BatchError, Suspects
 
 
 def test_what_is_ready_of_all_topics_is_committed_at_once_up_to_what_a_transaction_takes() -> None:
@@ -85,6 +86,43 @@ def test_what_kafka_will_not_have_makes_suspects_of_all_that_was_sent_together()
         await turns()
         failed = [failure for failure in bench.failures if isinstance(failure, BatchError)]
         assert sorted((one.stage, len(one.records)) for one in failed) == [("labels", 3), ("scenes", 2)]
+        await bench.runner.stop()
+
+    asyncio.run(run())
+
+
+def test_what_kafka_will_not_have_is_counted_from_try_to_try_and_put_aside_in_the_end() -> None:
+    """Its note is ended by the commit that fails, and must be known all the same when it is noted again."""
+
+    async def once(suspects: Suspects) -> tuple[list[BaseException], list[Outgoing]]:
+        bench = Bench(Limits(8, 100), suspects)
+        bench.outbox.refuses, bench.outbox.refuses_one = MessageSizeTooLargeError(), True
+        bench.runner.put(SCENES, records("scenes", 0, 1))
+        bench.runner.run()
+        await turns()
+        bench.outbox.refuses = None
+        await bench.runner.stop()
+        return bench.failures, bench.outbox.sent
+
+    async def run() -> None:
+        noted: list[Outgoing] = []
+        for tries in (1, 2, 3):
+            # Each time it is another process, which knows what the topic says.
+            suspects = Suspects("suspects", "one")
+            notes = [Record("suspects", at, one.value or b"", one.key or b"") for at, one in enumerate(noted)]
+            suspects.restore(0, cast("list[Received]", notes))
+            [failed], _ = await once(suspects)
+            assert isinstance(failed, BatchError)
+            [note] = suspects.note(failed)
+            assert Suspect.model_validate_json(note.value or b"").tries == tries
+            noted.append(note)
+        suspects = Suspects("suspects", "one")
+        suspects.restore(0, cast("list[Received]", [Record("suspects", 9, noted[-1].value or b"", note.key or b"")]))
+        bench = Bench(Limits(8, 100), suspects)
+        bench.runner.put(SCENES, records("scenes", 0, 1))
+        bench.runner.run()
+        await turns()
+        assert [one.topic for one in bench.outbox.sent] == ["scenes.dead", "suspects"]
         await bench.runner.stop()
 
     asyncio.run(run())

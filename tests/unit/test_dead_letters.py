@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.dead import DeadReason
 from streams.kafka import dead_letters
 from streams.kafka.dead_letters import Failure, bury, marked, read_letter, send_back
-from streams.kafka.letter_words import show_body, show_message
+from streams.kafka.letter_words import lies_elsewhere, show_body, show_message
 from streams.kafka.records import Outgoing, Place
 from streams.stages.admit import REMEDIES
 
@@ -82,6 +83,44 @@ def test_a_message_that_comes_back_dead_again_counts_on() -> None:
 
 def test_a_dead_tombstone_is_a_letter_and_no_mark() -> None:
     assert marked(landed(bury(Record(value=None), FAILURE))) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "header", "left_out"),
+    [
+        (b"u", b"x" * 500, b"h", ()),
+        (b"u", b"x" * 5000, b"h", ("value",)),
+        (b"u", b"x", b"h" * 5000, ("value", "headers")),
+        (b"u" * 5000, b"x" * 5000, b"h" * 5000, ("value", "headers", "key")),
+        (b"u" * 5000, None, b"h", ("value", "headers", "key")),
+    ],
+)
+def test_what_a_dead_topic_would_not_take_is_left_out_and_told(
+    key: bytes, value: bytes | None, header: bytes, left_out: tuple[str, ...]
+) -> None:
+    record = Record(key=key, value=value, headers=(("mine", header),))
+    letter = bury(record, FAILURE, 2000)
+    size = len(letter.key or b"") + len(letter.value or b"") + sum(len(n) + len(v or b"") for n, v in letter.headers)
+    assert size < 2000
+    found = read_letter(landed(letter))
+    assert (found.left_out, found.failure, found.source_offset) == (left_out, FAILURE, 17)
+    assert found.value_bytes == len(value or b"")
+    assert found.key == (None if "key" in left_out else key)
+    assert found.value == (None if "value" in left_out else value)
+    assert found.headers == (() if "headers" in left_out else record.headers)
+    if left_out:
+        said = dict(letter.headers)
+        assert said["__dlq.errors.value.sha256"] == hashlib.sha256(value or b"").hexdigest().encode()
+        assert "the message lies at scenes:2:17" in lies_elsewhere(found)
+        assert marked(landed(letter)) is None
+
+
+def test_headers_of_our_names_that_a_message_brings_along_are_its_own() -> None:
+    brought = (("__dlq.errors.left.out", b"value"), ("__dlq.errors.stage", b"x"), ("__dlq.redriven.offset", b"0"))
+    letter = landed(bury(Record(value=None, headers=brought), FAILURE))
+    found = read_letter(letter)
+    assert (found.headers, found.failure, found.left_out) == (brought, FAILURE, ())
+    assert marked(letter) is None
 
 
 def test_what_somebody_else_put_there_is_read_with_gaps() -> None:

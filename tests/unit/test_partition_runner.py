@@ -89,6 +89,7 @@ class Sent:
     sending: int = 0
     sent: list[Outgoing] = field(default_factory=list)
     refuses: Exception | None = None
+    refuses_one: bool = False
 
     async def start(self) -> None: ...
 
@@ -98,7 +99,7 @@ class Sent:
         assert self.sending == 1, "one transaction at a time"
         await self.slow.wait()
         self.sending -= 1
-        if self.refuses is not None and len(offsets) > 1:
+        if self.refuses is not None and (self.refuses_one or len(offsets) > 1):
             raise self.refuses
         self.sent += outputs
         self.batches.append(([one.topic for one in outputs], [one.topic for one in rows], dict(offsets)))

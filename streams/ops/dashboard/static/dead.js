@@ -45,7 +45,7 @@ const outcome = (group) => {
   const { report } = said;
   return h("div", { role: "status" },
     h("p", null, report.dry_run ? `A dry run: ${plural(report.sent_back, "letter")} would be sent back` : `${plural(report.sent_back, "letter")} sent back`, report.held_back ? `, ${count(report.held_back)} held back for they came back dead too often` : "", "."),
-    report.refused.length > 0 && h("div", { class: "wrong", role: "alert" }, `Kafka refuses ${plural(report.refused.length, "letter")}, which stay: `, h("ul", null, report.refused.map((told) => h("li", { class: "mono" }, told)))),
+    report.refused.length > 0 && h("div", { class: "wrong", role: "alert" }, `${plural(report.refused.length, "letter")} cannot be sent back: `, h("ul", null, report.refused.map((told) => h("li", { class: "mono" }, told)))),
     report.places.length > 0 && h("details", { class: "numbers" }, h("summary", null, "Which ones"), h("p", { class: "mono" }, report.places.join("  "))));
 };
 
