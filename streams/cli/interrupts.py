@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,15 @@ def plain_death() -> Iterator[None]:
     """Let Ctrl-C end the process at once: while modules load there is nothing to write, only a traceback to show."""
     with _handled_by(signal.SIG_DFL):
         yield
+
+
+def leave_at_once() -> None:
+    """Let Ctrl-C and SIGTERM end the process with 0 until others handle them: a service that loads has begun nothing.
+
+    As the first process of a container it would not hear SIGTERM at all, and be killed when its grace is over.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: os._exit(0))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import aiokafka
@@ -35,7 +35,8 @@ _NEVER_MS = 100 * 365 * 24 * 3_600_000
 class Membership:
     """How the consumer reaches Kafka and joins its group."""
 
-    options: Mapping[str, object]
+    # Passwords are among them.
+    options: Mapping[str, object] = field(repr=False)
     group_id: str
     instance_id: str | None
     session_timeout_ms: int

@@ -11,6 +11,8 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     InvalidMessageError,
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
     KafkaError,
     MessageSizeTooLargeError,
     ProducerFenced,
@@ -30,11 +32,20 @@ _REFUSALS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnsupportedVersionError,
 )
+# What is wrong with a setting, and which.
+_SETTINGS = {
+    InvalidSessionTimeoutError: "SCENESTREAM_KAFKA__SESSION_TIMEOUT_SECONDS: it has to lie between the broker's "
+    "group.min.session.timeout.ms (6 s by default) and group.max.session.timeout.ms",
+    InvalidTransactionTimeout: "SCENESTREAM_KAFKA__TRANSACTION_TIMEOUT_SECONDS: it may be the broker's "
+    "transaction.max.timeout.ms (900 s by default) at most",
+}
 _UNSENDABLE = (MessageSizeTooLargeError, InvalidMessageError)
 _FINAL = (*_REFUSALS, ProducerFenced, *_UNSENDABLE)
 
@@ -51,6 +62,12 @@ def may_pass(error: BaseException) -> bool:
 def is_refused(error: BaseException) -> bool:
     """Return whether Kafka will not have us, as things are: to try again changes nothing."""
     return _has(error, _REFUSALS)
+
+
+def refused_setting(error: BaseException) -> str | None:
+    """Return what to tell of a setting that Kafka refuses; None where it is something else that it refuses."""
+    told = (words for kind, words in _SETTINGS.items() if _has(error, (kind,)))
+    return next((f"Kafka does not take {words}" for words in told), None)
 
 
 def is_fenced(error: BaseException) -> bool:

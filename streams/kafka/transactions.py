@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -22,7 +22,8 @@ _PARTITIONER = DefaultPartitioner()
 class Sending:
     """How producers send: how to reach Kafka, whose offsets they commit, timeouts, and what topics take at once."""
 
-    options: Mapping[str, object]
+    # Passwords are among them.
+    options: Mapping[str, object] = field(repr=False)
     group_id: str
     transaction_timeout_ms: int
     retry_backoff_ms: int

@@ -20,7 +20,7 @@ from streams.kafka.assignment import AssignmentError
 from streams.kafka.beginning import RestoreError
 from streams.kafka.clients import BrokerAway
 from streams.kafka.partition import LogError
-from streams.kafka.patience import is_refused
+from streams.kafka.patience import is_refused, refused_setting
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
@@ -115,7 +115,7 @@ def fail(error: BaseException) -> None:
     code = code_of(error)
     _end_soon(code)
     if code == WRONG:
-        sys.stderr.write(f"scenestream: {error}\n")
+        sys.stderr.write(f"scenestream: {refused_setting(error) or error}\n")
     else:
         # What a stage raised may quote a scene, and users' words are not for logs; the suspects' topic has it.
         told = repr(error) if isinstance(error, _OUR_WORDS) else type(error).__name__

@@ -26,7 +26,9 @@ from typer.testing import CliRunner
 
 from streams.cli import dead, topics
 from streams.cli.app import app
-from streams.kafka.clients import BrokerAway, kept_out
+from streams.kafka.clients import BrokerAway, client_options, kept_out
+from streams.kafka.membership import Membership
+from streams.kafka.transactions import Outboxes, Sending
 from streams.runtimes.remote import RemoteRuntime
 from streams.settings import KafkaSettings, Settings
 
@@ -193,3 +195,12 @@ def _hang_up_on_all(server: socket.socket, context: ssl.SSLContext) -> None:
 def test_a_password_is_never_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCENESTREAM_KAFKA__SASL_PASSWORD", SECRET)
     assert SECRET not in repr(Settings()) + str(Settings().model_dump(mode="json"))
+    monkeypatch.setenv("SCENESTREAM_KAFKA__SECURITY_PROTOCOL", "SASL_PLAINTEXT")
+    kafka = Settings().kafka
+    options = client_options(kafka)
+    assert options["sasl_plain_password"] == SECRET
+    sending = Sending(options, kafka.group, 1000, 5, 2**20)
+    membership = Membership(options, kafka.group, None, 6000, 6000, 500, 2**20, 50)
+    outboxes = Outboxes(sending, transactional=True)
+    for one in (sending, membership, outboxes, outboxes.of("rows-0", asyncio.sleep)):
+        assert SECRET not in repr(one)

@@ -8,7 +8,14 @@ from typing import Any
 
 import faust
 import pytest
-from aiokafka.errors import KafkaError, ProducerFenced, SaslAuthenticationFailed, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    InvalidSessionTimeoutError,
+    InvalidTransactionTimeout,
+    KafkaError,
+    ProducerFenced,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+)
 
 from streams.kafka.assignment import AssignmentError
 from streams.kafka.clients import BrokerAway
@@ -37,6 +44,8 @@ def wrapped(reason: Exception) -> KafkaError:
         (BrokerAway("authentication failed"), 2),
         (wrapped(SaslAuthenticationFailed()), 2),
         (wrapped(TopicAuthorizationFailedError()), 2),
+        (InvalidSessionTimeoutError(), 2),
+        (wrapped(InvalidTransactionTimeout()), 2),
         (ProducerFenced(), 3),
         (wrapped(ProducerFenced()), 3),
         (HandlerError("all fail"), 3),
