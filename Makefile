@@ -10,7 +10,7 @@ DEMO_LOGS := $(addprefix examples/,evenings.jsonl night_shift.jsonl.gz scenes.js
 LIVE_OUT ?= runs/demo-live
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-live kafka test check chaos bench bench-live bench-lag bench-recovery bench-resume models lock readme boards schemas clean
+.PHONY: help demo demo-live digest kafka test check chaos bench bench-live bench-lag bench-recovery bench-resume models lock readme boards schemas clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,10 @@ demo: $(VENV)/.ready-run ## Replay the example logs and say where the report is
 demo-live: $(VENV)/.ready-dev ## The same through a real Kafka: broker, topics, worker, replay
 	$(BIN)/scenestream models build
 	$(BIN)/python tests/broker/demo_live.py $(LIVE_OUT)
+
+digest: $(VENV)/.ready-dev ## Whether LOG=FILE comes to the same through Kafka and without it
+	$(BIN)/scenestream models build
+	$(BIN)/python tests/broker/same_digest.py $(or $(LOG),$(DEMO_LOGS))
 
 kafka: $(VENV)/.ready-dev ## Start a Kafka broker on this machine (PORT=9092)
 	$(BIN)/python -m tests.broker.kafka_server --port $(or $(PORT),9092)

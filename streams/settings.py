@@ -104,6 +104,9 @@ class KafkaSettings(Frozen):
     )
     max_records: PositiveInt = Field(default=512, description="records in a transaction at most")
     max_buffered: PositiveInt = Field(default=1024, description="a partition of which so many records wait is paused")
+    max_buffered_bytes: PositiveInt = Field(
+        default=8 * 2**20, description="and one of which so many bytes wait; as many again are with the models at most"
+    )
     max_request_bytes: PositiveInt = Field(default=16 * 2**20, description="the largest message that can be passed on")
     max_fetch_bytes: PositiveInt = Field(default=2**20, description="fetched of a partition at once")
     patience_seconds: Annotated[float, Field(gt=0.0)] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +22,7 @@ from streams.cli.progress import Form, Told, told
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
 from streams.cli.wiring import open_scorer
+from streams.kafka.wire import models_stamp
 from streams.replay.controls import MAX_TRIALS, Trial, hold_against_controls, trial_of
 from streams.replay.items import Item
 from streams.replay.reader import STDIN, Selection, check_logs, read_logs, size_of
@@ -83,6 +84,10 @@ def replay(
     DIR/dead.jsonl, and DIR/report.html shows it all. Ctrl-C ends the run and keeps what was done.
     """
     spoiling = None if spoil is None else _parse_spoiling(spoil, seed)
+    if target is Target.KAFKA and memory is not None:
+        raise typer.BadParameter(
+            "workers decide, each with a memory of its own: set SCENESTREAM_MEMORY for them", param_hint="--memory"
+        )
     settings = load_settings(memory=memory)
     check_logs(logs)
     if out is not None:
@@ -113,7 +118,7 @@ def replay(
             "seconds": round(seconds, 3),
             "scenes_per_second": round(writer.scenes / seconds, 1),
             "stages": runtime.timings.summary(),
-            "models": scorer.describe(),
+            "models": _deciders(runtime, scorer),
             "logs": [STDIN if log == STDIN else Path(log).name for log in logs],
             "target": target.value,
             "spoil": spoil,
@@ -143,6 +148,14 @@ def _runtime(
         return RemoteRuntime(settings.kafka, settings.replay.open_scenes)
     batching = Batching(settings.models.max_batch, settings.models.max_wait_ms, settings.replay.open_scenes)
     return EmbeddedRuntime(scorer, policy, batching)
+
+
+def _deciders(runtime: EmbeddedRuntime | RemoteRuntime, scorer: ModelScorer) -> Mapping[str, object]:
+    """Return the models that decided: ours, or what workers say of theirs where they have others."""
+    ours = scorer.describe()
+    if isinstance(runtime, EmbeddedRuntime) or runtime.stamps <= {models_stamp(ours)}:
+        return ours
+    return {"workers": ", ".join(sorted(runtime.stamps))}
 
 
 def _run(

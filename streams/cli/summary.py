@@ -43,6 +43,11 @@ def print_summary(summary: Mapping[str, object], folder: Path, report: Path, con
         console.print(_controls(summary))
     if summary["interrupted"]:
         console.print("[yellow]interrupted: what was done is written[/yellow]")
+    workers = str(cast("Mapping[str, object]", summary["models"]).get("workers", ""))
+    if workers:
+        stamps = ", ".join(f"{one[:16]}…" for one in workers.split(", "))
+        several = "workers with different models decided" if ", " in workers else "workers with other models decided"
+        console.print(f"[yellow]{several} (sha256 {stamps}), not those that this command would use[/yellow]")
     speed = f"{summary['scenes_per_second']:,} scenes/s"
     console.print(
         f"{summary['scenes']:,} scenes in {summary['seconds']} s ({speed}), digest {str(summary['digest'])[:16]}…"

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from streams.kafka.bisect import Batch, Culprit, joined, prepare
@@ -18,16 +19,18 @@ _TRANSACTIONS_AHEAD = 2
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Records in a transaction, records that wait before their partition is paused, seconds to restore: at most."""
+    """Records in a transaction, records and bytes that wait before their partition is paused, seconds to restore."""
 
     max_records: int
     max_buffered: int
     restore_seconds: float = 300.0
+    max_buffered_bytes: int = 8 * 2**20
 
 
 @dataclass(slots=True)
 class _Ahead:
     records: Sequence[Received]
+    size_bytes: int
     batch: Batch[Any] | None = None
 
 
@@ -35,7 +38,8 @@ class Line:
     """Begins to prepare whatever comes at once, also while batches before it are being prepared, and keeps the order.
 
     So records wait for the models with all others that do, of any partition, to be answered together, and not here for
-    the batch before theirs. As many are ahead as two transactions take; the others wait. Suspects are prepared alone,
+    the batch before theirs. As many are ahead as two transactions take, and as many bytes as may wait; the others wait.
+    A record that is larger than all that goes alone. Suspects are prepared alone,
     and until something was committed one batch is at a time, for each is noted before it is tried.
     """
 
@@ -58,14 +62,17 @@ class Line:
         self._fail = fail
         self._waiting: deque[Received] = deque()
         self._ahead: deque[_Ahead] = deque()
+        self._waiting_bytes = 0
         self._records_ahead = 0
+        self._bytes_ahead = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._begun = False
 
     @property
     def is_full(self) -> bool:
-        """Whether so many records wait that no more should be fetched."""
-        return len(self._waiting) >= self._limits.max_buffered
+        """Whether so many records or bytes wait that no more should be fetched."""
+        limits = self._limits
+        return len(self._waiting) >= limits.max_buffered or self._waiting_bytes >= limits.max_buffered_bytes
 
     @property
     def ready(self) -> int:
@@ -80,6 +87,7 @@ class Line:
     def put(self, records: Sequence[Received]) -> None:
         """Take the next records."""
         self._waiting.extend(records)
+        self._waiting_bytes += sum(map(_size, records))
         self._fill()
 
     def begin(self) -> None:
@@ -92,11 +100,12 @@ class Line:
         batches: list[Batch[Any]] = []
         alone, count = self.suspected, 0
         while self._ahead and (batch := self._ahead[0].batch) is not None:
-            records = self._ahead[0].records
+            records, size = self._ahead[0].records, self._ahead[0].size_bytes
             if batches and (alone or self.suspected or len(records) > most - count):
                 break
             batches.append(batch)
             count += len(records)
+            self._bytes_ahead -= size
             self._ahead.popleft()
         self._records_ahead -= count
         self._fill()
@@ -109,7 +118,7 @@ class Line:
             task.cancel()
         self._waiting.clear()
         self._ahead.clear()
-        self._records_ahead = 0
+        self._waiting_bytes = self._records_ahead = self._bytes_ahead = 0
         self._begun = False
         return tasks
 
@@ -119,10 +128,13 @@ class Line:
             most = min(len(self._waiting), self._limits.max_records)
             most = self._suspects.trials.most(self.place, self._waiting[0], most)
             count = self._suspects.before_next(self.place, self._waiting, most)
-            if not self._has_room(count):
+            count, size = self._within_bytes(count)
+            if not self._has_room(count, size):
                 break
-            ahead = _Ahead([self._waiting.popleft() for _ in range(count)])
+            ahead = _Ahead([self._waiting.popleft() for _ in range(count)], size)
             self._ahead.append(ahead)
+            self._waiting_bytes -= size
+            self._bytes_ahead += size
             self._records_ahead += count
             task = asyncio.create_task(self._try(ahead), name=f"prepare-{self.place.topic}")
             self._tasks.add(task)
@@ -130,11 +142,23 @@ class Line:
         if was_full and not self.is_full:
             self._on_room()
 
-    def _has_room(self, count: int) -> bool:
-        """Return whether a batch of so many fits: whole ones only, so that what lags goes in large ones."""
-        if self._suspects.trials.is_proven(self.place):
-            return self._records_ahead + count <= _TRANSACTIONS_AHEAD * self._limits.max_records
-        return not self._ahead
+    def _within_bytes(self, most: int) -> tuple[int, int]:
+        """Return how many of the waiting records make a batch, one at least, and how many bytes they are."""
+        most_bytes, size = self._limits.max_buffered_bytes // _TRANSACTIONS_AHEAD, 0
+        for count, record in enumerate(islice(self._waiting, most)):
+            grown = size + _size(record)
+            if count and grown > most_bytes:
+                return count, size
+            size = grown
+        return most, size
+
+    def _has_room(self, count: int, size_bytes: int) -> bool:
+        """Return whether such a batch fits: whole ones only, so that what lags goes in large ones."""
+        if not self._ahead:
+            return True
+        records, size = self._records_ahead + count, self._bytes_ahead + size_bytes
+        fits = records <= _TRANSACTIONS_AHEAD * self._limits.max_records and size <= self._limits.max_buffered_bytes
+        return fits and self._suspects.trials.is_proven(self.place)
 
     async def _try(self, ahead: _Ahead) -> None:
         async with self._suspects.trying(self._handler.stage, ahead.records) as committed:
@@ -155,3 +179,7 @@ class Line:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fail(error)
+
+
+def _size(record: Received) -> int:
+    return len(record.value or b"") + len(record.key or b"")

@@ -58,6 +58,8 @@ class RemoteRuntime:
         self._to_send: asyncio.Queue[Entry | None] = asyncio.Queue()
         self._echoes = Echoes(self.timings, self._to_send.put_nowait, time.monotonic)
         self._unsent: BaseException | None = None
+        # What workers say of the models that decided, a sha256 for all of them; more than one where workers differ.
+        self.stamps: set[str] = set()
         self._reading = True
         self._failed: BaseException | None = None
         self._in_order: deque[Entry] = deque()
@@ -204,6 +206,9 @@ class RemoteRuntime:
 
     def _take(self, record: Received) -> None:
         name = self._names[record.topic]
+        stamp = wire.header(record.headers, wire.MODELS)
+        if stamp is not None:
+            self.stamps.add(stamp)
         if name == topics.SENSITIVITY:
             row = wire.decode_row(record.key, record.value)
             if not isinstance(row, Refusal):

@@ -96,7 +96,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
     groups = Groups(
         (Group("rows", (Resonance(desk), Threshold(desk), regenerator(desk), bridger(desk)), rows),),
         sending,
-        Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds),
+        Limits(kafka.max_records, kafka.max_buffered, kafka.restore_timeout_seconds, kafka.max_buffered_bytes),
         suspects,
         fail,
         transactional=exactly_once,

@@ -25,6 +25,8 @@ from prometheus_programs import program
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DEPLOY = ROOT / "deploy"
+# One that says nothing, one that is longer than a draft may be, and one that is right.
+ODD = {"empty": "  ", "endless": "word " * 20_000, "right": "Not before the evening."}
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
 
 
@@ -42,6 +44,15 @@ def test_the_pipeline_of_the_compose_file_runs(own: Broker, tmp_path: Path) -> N
         assert len(said.stdout.splitlines()) == 8
         assert "says     " in said.stdout
         assert "rewrites (words for: " in said.stdout or "is quiet instead" in said.stdout
+        # What cannot be judged is an outcome as well.
+        lines = [{"id": name, "context": ["Does it rain?"], "draft": draft} for name, draft in ODD.items()]
+        (tmp_path / "odd.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        odd = [*bot, str(tmp_path / "odd.jsonl")]
+        said = subprocess.run(odd, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
+        assert (
+            sorted(line.split("'")[0] for line in said.stdout.splitlines() if "cannot" in line) == ["cannot say "] * 2
+        )
+        assert len(said.stdout.splitlines()) == 3
 
         log = "examples/scenes.jsonl"
         for target in ("kafka", "embedded"):

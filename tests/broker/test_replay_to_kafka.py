@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from schemas.dead import DeadReason
 from schemas.scene import Scene, Utterance
 from streams.cli import topics
+from streams.kafka.wire import models_stamp
 from streams.replay.digest import Digest
 from streams.replay.items import Item, Where
 from streams.runtimes.embedded import EmbeddedRuntime
@@ -30,6 +32,7 @@ from streams.runtimes.lockstep import Outcome
 from streams.runtimes.remote import RemoteError, RemoteRuntime
 from streams.settings import Settings
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -148,3 +151,16 @@ def test_it_can_be_left_in_the_middle(worker: Start) -> None:
     with closing(RemoteRuntime(Settings().kafka, open_scenes=16).run(log(seed=3, scenes=200))) as outcomes:
         assert next(outcomes).item.where.line == 1
     assert not [thread for thread in threading.enumerate() if thread.name == "kafka-replay"]
+
+
+def test_a_run_names_the_models_of_who_decided_it(worker: Start, tmp_path: Path) -> None:
+    worker()
+    program, example = str(Path(sys.executable).with_name("scenestream")), EXAMPLES / "scenes.jsonl"
+    command = [program, "replay", str(example), "--limit", "5", "--target", "kafka", "--no-progress"]
+    run = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=True)
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())["models"]
+    assert told == {"workers": models_stamp({"fake": "0" * 64})}
+    assert "workers with other models decided" in run.stdout
+    refused = subprocess.run([*command, "--memory", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "workers decide, each with a memory of its own" in " ".join(refused.stderr.replace("│", " ").split())
