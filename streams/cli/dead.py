@@ -22,7 +22,7 @@ from streams.kafka.graveyard import Choice, letter_at, letters
 from streams.kafka.letter_words import lies_elsewhere, show_body, show_message
 from streams.kafka.numbers import number_in
 from streams.kafka.records import Place
-from streams.kafka.redrive import Redriven, Waiting, redrive, waiting
+from streams.kafka.redrive import Redriven, Sendable, redrive, waiting
 from streams.ops.words import counted
 from streams.settings import KafkaSettings
 from streams.topology import AGENTS
@@ -114,7 +114,7 @@ def redrive_letters(
         raise typer.Exit(1)
 
 
-async def _waiting(kafka: KafkaSettings, choice: Choice, most: int) -> Waiting:
+async def _waiting(kafka: KafkaSettings, choice: Choice, most: int) -> Sendable:
     with _told(kafka):
         return await waiting(kafka, choice, most)
 

@@ -122,8 +122,10 @@ async def denied_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[str]:
     Asked for how they are configured: to ask for a topic itself may make it.
     """
     asked = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in sorted(topics)]
+    if not asked:
+        return []
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        answers = await admin.describe_configs(asked) if asked else []
+        answers = await admin.describe_configs(asked)
     told = [(name, code) for answer in answers for code, _, _, name, _ in answer.resources]
     return [name for name, code in told if code == TopicAuthorizationFailedError.errno]
 

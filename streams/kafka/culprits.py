@@ -34,5 +34,6 @@ class CulpritsInARow:
             last = batch.culprits[-1]
             raise HandlerError(
                 f"{topic}: the last {in_a_row} records could not be prepared and none in between could, which is not "
-                f"the records' fault: {type(last.error).__name__}"
+                f"the records' fault: {type(last.error).__name__}; look at the models, or, if it is the records' after "
+                "all, pass them by with `scenestream offsets reset`"
             ) from last.error

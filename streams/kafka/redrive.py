@@ -25,7 +25,7 @@ class RedriveError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Sendable:
     """Letters that may be sent back, how many were met that came back dead too often, and those that are not whole."""
 
     letters: Sequence[Letter]
@@ -47,7 +47,7 @@ async def waiting(
     most: int,
     takes: Callable[[Letter], bool] = lambda _: True,
     most_bytes: int | None = None,
-) -> Waiting:
+) -> Sendable:
     """Return the chosen letters that may be sent back, so many or so many bytes at most; raises as `letters` does."""
     found: list[Letter] = []
     partial: list[Letter] = []
@@ -66,7 +66,7 @@ async def waiting(
             weight += len(letter.value or b"")
             if len(found) >= most or (most_bytes is not None and weight >= most_bytes):
                 break
-    return Waiting(found, held_back, partial[:most])
+    return Sendable(found, held_back, partial[:most])
 
 
 async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
@@ -76,6 +76,8 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
     comes second ends the first, which raises RedriveError, and sends nothing that it sent. Raises BrokerAway.
     """
     became = Redriven()
+    if not chosen:
+        return became
     try:
         async with _producing(kafka):
             # Whoever came before is fenced, so what it sent back is known from here on.

@@ -42,7 +42,7 @@ async def graveyard(kafka: KafkaSettings, at: datetime, *, texts: bool = False, 
     """Return the letters of all dead topics that were not sent back, grouped; raises BrokerAway."""
     topics = _dead_topics(kafka)
     there = {place.topic for place in await partitions_of(kafka, topics)}
-    missing = await denied_of(kafka, set(topics) - there) if set(topics) - there else []
+    missing = await denied_of(kafka, set(topics) - there)
     refused = [denied(topic, "Describe") for topic in missing]
     while True:
         grouped = Grouped(kafka.topics.max_redrives, texts=texts, prefix=kafka.topic_prefix, name=name)
