@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,17 +77,13 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
     comes second ends the first, which raises RedriveError, and sends nothing that it sent. Raises BrokerAway.
     """
     became = Redriven()
-    if not chosen:
-        return became
+    chunks = deque(
+        chosen[at : at + _LETTERS_IN_A_TRANSACTION] for at in range(0, len(chosen), _LETTERS_IN_A_TRANSACTION)
+    )
     try:
-        async with _producing(kafka):
-            # Whoever came before is fenced, so what it sent back is known from here on.
-            choice = Choice(tuple({letter.place.topic for letter in chosen}))
-            async with aclosing(letters(kafka, choice)) as lying:
-                still = {letter.name async for letter in lying}
-        left = [letter for letter in chosen if letter.name in still]
-        for start in range(0, len(left), _LETTERS_IN_A_TRANSACTION):
-            await _send_or_halve(kafka, left[start : start + _LETTERS_IN_A_TRANSACTION], became)
+        while chunks:
+            async with _producing(kafka) as producer:
+                await _send_until_refused(kafka, producer, chunks, became)
     except KafkaError as error:
         if not is_fenced(error):
             raise away(kafka, error) from error
@@ -97,31 +94,49 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
     return became
 
 
-async def _send_or_halve(kafka: KafkaSettings, some: Sequence[Letter], became: Redriven) -> None:
-    """Send letters in a transaction; where Kafka refuses one of them, each half by itself."""
-    try:
-        async with _producing(kafka) as producer, producer.transaction():
-            sent = [await _send(producer, record) for letter in some for record in send_back(letter)]
-            answers = await asyncio.gather(*sent, return_exceptions=True)
-            errors = [one for one in answers if isinstance(one, BaseException)]
-            if errors:
-                # What follows a refusal to the same partition is refused for being out of order.
-                raise next((one for one in errors if not may_pass(one)), errors[0])
-    except KafkaError as error:
-        if is_fenced(error) or may_pass(error):
-            raise
-        if len(some) == 1:
-            became.refused[some[0].name] = f"{type(error).__name__}: {error}"
+async def _send_until_refused(
+    kafka: KafkaSettings, producer: AIOKafkaProducer, chunks: deque[Sequence[Letter]], became: Redriven
+) -> None:
+    """Send letters, a transaction for each chunk, until one is refused: no producer goes on after that.
+
+    Whoever redrove before is fenced by this producer, and whoever comes later fences it. So what lies there now is what
+    nobody has sent back, or this producer can send nothing.
+    """
+    choice = Choice(tuple({letter.place.topic for chunk in chunks for letter in chunk}))
+    async with aclosing(letters(kafka, choice)) as lying:
+        still = {letter.name async for letter in lying}
+    while chunks:
+        some = [letter for letter in chunks.popleft() if letter.name in still]
+        try:
+            await _send_together(producer, some)
+        except KafkaError as error:
+            if is_fenced(error) or may_pass(error):
+                raise
+            if len(some) == 1:
+                became.refused[some[0].name] = f"{type(error).__name__}: {error}"
+            else:
+                half = len(some) // 2
+                chunks.extendleft([some[half:], some[:half]])
             return
-        for half in (some[: len(some) // 2], some[len(some) // 2 :]):
-            await _send_or_halve(kafka, half, became)
-    else:
         became.sent += some
+
+
+async def _send_together(producer: AIOKafkaProducer, some: Sequence[Letter]) -> None:
+    """Send letters and their marks in one transaction; raises what Kafka says of those that it refuses."""
+    if not some:
+        return
+    async with producer.transaction():
+        sent = [await _send(producer, record) for letter in some for record in send_back(letter)]
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        errors = [one for one in answers if isinstance(one, BaseException)]
+        if errors:
+            # What follows a refusal to the same partition is refused for being out of order.
+            raise next((one for one in errors if not may_pass(one)), errors[0])
 
 
 @asynccontextmanager
 async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
-    """Yield a producer that is the only one of its name. Each is for one transaction: none goes on after a refusal."""
+    """Yield a producer that is the only one of its name: it fences whoever had that before."""
     producer = AIOKafkaProducer(
         **client_options(kafka),
         transactional_id=f"{kafka.group}-redrive",
