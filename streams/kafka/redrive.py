@@ -126,8 +126,15 @@ async def _send_together(producer: AIOKafkaProducer, some: Sequence[Letter]) -> 
     if not some:
         return
     async with producer.transaction():
-        sent = [await _send(producer, record) for letter in some for record in send_back(letter)]
-        answers = await asyncio.gather(*sent, return_exceptions=True)
+        sent: list[asyncio.Future[object]] = []
+        try:
+            for letter in some:
+                message, mark = send_back(letter)
+                sent.append(await _send(producer, message))
+                sent.append(await _send(producer, mark))
+        finally:
+            # Also where one could not be sent: what became of the others is heard.
+            answers = await asyncio.gather(*sent, return_exceptions=True)
         errors = [one for one in answers if isinstance(one, BaseException)]
         if errors:
             # What follows a refusal to the same partition is refused for being out of order.
