@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from streams.kafka.clients import away, client_options, connected
 from streams.kafka.dead_letters import Letter, send_back
@@ -127,18 +127,25 @@ async def _send_together(producer: AIOKafkaProducer, some: Sequence[Letter]) -> 
         return
     async with producer.transaction():
         sent: list[asyncio.Future[object]] = []
+        stopped: BaseException | None = None
         try:
             for letter in some:
                 message, mark = send_back(letter)
                 sent.append(await _send(producer, message))
                 sent.append(await _send(producer, mark))
-        finally:
-            # Also where one could not be sent: what became of the others is heard.
-            answers = await asyncio.gather(*sent, return_exceptions=True)
+        except (KafkaError, IllegalOperation) as error:
+            stopped = error
+        answers = await asyncio.gather(*sent, return_exceptions=True)
         errors = [one for one in answers if isinstance(one, BaseException)]
         if errors:
-            # What follows a refusal to the same partition is refused for being out of order.
-            raise next((one for one in errors if not may_pass(one)), errors[0])
+            # What follows a refusal is refused for being out of order, or in no transaction.
+            final = (one for one in errors if not may_pass(one))
+            raise next((one for one in errors if is_fenced(one)), None) or next(final, errors[0])
+        if isinstance(stopped, IllegalOperation):
+            # In a transaction of ours, and nothing was refused: somebody else's has ended it.
+            raise ProducerFenced from stopped
+        if stopped is not None:
+            raise stopped
 
 
 @asynccontextmanager

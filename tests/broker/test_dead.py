@@ -163,7 +163,7 @@ def test_who_comes_second_sends_nothing_twice_and_ends_the_first(prefix: str, br
     first, rest = asyncio.run(both())
     assert len(first.sent) == 3
     ended = [one for one in rest if isinstance(one, BaseException)]
-    assert all(isinstance(one, RedriveError) and "another redrive" in str(one) for one in ended)
+    assert [one for one in ended if not (isinstance(one, RedriveError) and "another redrive" in str(one))] == []
     assert len(ended) < 2
     back = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 6))
     assert {one.value for one in back} == {Sent("", text).value for text in "abcdef"}
