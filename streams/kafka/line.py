@@ -182,4 +182,5 @@ class Line:
 
 
 def _size(record: Received) -> int:
-    return len(record.value or b"") + len(record.key or b"")
+    headers = sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value or b"") + len(record.key or b"") + headers
