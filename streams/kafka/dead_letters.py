@@ -65,6 +65,11 @@ class Letter:
         return _number(dict(self.headers).get(REDRIVE_COUNT))
 
     @property
+    def home(self) -> str:
+        """The topic whose dead letter it is, to which it is sent back."""
+        return _alive(self.place.topic)
+
+    @property
     def name(self) -> str:
         """What `scenestream dead show` calls it."""
         return f"{self.place.topic}:{self.place.partition}:{self.offset}"
@@ -175,7 +180,7 @@ def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:
     sent = (*headers, (REDRIVE_COUNT, str(letter.redrives + 1).encode()), (_DELIVERED, deliveries))
     mark = ((_REDRIVEN, str(letter.offset).encode()),)
     return (
-        Outgoing(_alive(letter.place.topic), letter.key, letter.value, sent, letter.source.partition),
+        Outgoing(letter.home, letter.key, letter.value, sent, letter.source.partition),
         Outgoing(letter.place.topic, letter.key, None, mark, letter.place.partition),
     )
 

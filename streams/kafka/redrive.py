@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
-from streams.kafka.clients import away, client_options, connected
+from streams.kafka.clients import away, client_options, connected, denied_of, partitions_of
 from streams.kafka.dead_letters import Letter, send_back
 from streams.kafka.graveyard import Choice, letters
 from streams.kafka.patience import is_fenced, may_pass
 from streams.kafka.records import Outgoing
+from streams.kafka.transactions import append
 from streams.settings import KafkaSettings
 
 _LETTERS_IN_A_TRANSACTION = 100
@@ -76,9 +77,11 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
     What Kafka refuses stays where it is, unmarked, and keeps no other from being sent. One redrive at a time: whoever
     comes second ends the first, which raises RedriveError, and sends nothing that it sent. Raises BrokerAway.
     """
-    became = Redriven()
-    chunks = deque(
-        chosen[at : at + _LETTERS_IN_A_TRANSACTION] for at in range(0, len(chosen), _LETTERS_IN_A_TRANSACTION)
+    homeless = await _homeless(kafka, {letter.home for letter in chosen})
+    became = Redriven(refused={one.name: homeless[one.home] for one in chosen if one.home in homeless})
+    housed = [letter for letter in chosen if letter.home not in homeless]
+    chunks: deque[Sequence[Letter]] = deque(
+        housed[at : at + _LETTERS_IN_A_TRANSACTION] for at in range(0, len(housed), _LETTERS_IN_A_TRANSACTION)
     )
     try:
         while chunks:
@@ -92,6 +95,18 @@ async def redrive(kafka: KafkaSettings, chosen: Sequence[Letter]) -> Redriven:
             "what it leaves waits: see `scenestream dead list`"
         ) from error
     return became
+
+
+async def _homeless(kafka: KafkaSettings, topics: set[str]) -> dict[str, str]:
+    """Return why nothing can be sent to those of some topics that Kafka shows nothing of: a producer waits for them."""
+    missing = topics - {place.topic for place in await partitions_of(kafka, topics)}
+    unseen = await denied_of(kafka, missing)
+    return {
+        topic: f"it shows nothing of {topic} to this user; access rules have to allow Describe and Write"
+        if topic in unseen
+        else f"{topic} is not there; `scenestream topics create` makes it"
+        for topic in missing
+    }
 
 
 async def _send_until_refused(
@@ -126,7 +141,7 @@ async def _send_together(producer: AIOKafkaProducer, some: Sequence[Letter]) -> 
     if not some:
         return
     async with producer.transaction():
-        sent: list[asyncio.Future[object]] = []
+        sent: list[Awaitable[object]] = []
         stopped: BaseException | None = None
         try:
             for letter in some:
@@ -161,14 +176,15 @@ async def _producing(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
 
 
-async def _send(producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[object]:
+async def _send(producer: AIOKafkaProducer, record: Outgoing) -> Awaitable[object]:
     # Where nobody says which, or its topic was made anew with fewer, its key decides.
     known = record.partition in await producer.partitions_for(record.topic)
-    sent: asyncio.Future[object] = await producer.send(
-        record.topic,
-        record.value,
-        key=record.key,
-        headers=list(record.headers),
-        partition=record.partition if known else None,
+    partition = record.partition if known else None
+    if record.key is None and record.value is None:
+        # Kafka takes it, and so do batches; aiokafka's own `send` does not.
+        [alone] = await append(producer, [replace(record, partition=partition)])
+        return alone
+    sent: Awaitable[object] = await producer.send(
+        record.topic, record.value, key=record.key, headers=list(record.headers), partition=partition
     )
     return sent

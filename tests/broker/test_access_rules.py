@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,9 +64,9 @@ def prefix(place: tuple[str, str, Path], monkeypatch: pytest.MonkeyPatch) -> str
     return name
 
 
-def allow(bootstrap: str, name: str, operation: AclOperation) -> None:
+def allow(bootstrap: str, name: str, operation: AclOperation, kind: ResourceType = ResourceType.TOPIC) -> None:
     exactly, yes = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
-    rule = AclBinding(ResourceType.TOPIC, name, exactly, "User:ilya", "*", operation, yes)
+    rule = AclBinding(kind, name, exactly, "User:ilya", "*", operation, yes)
     admin = AdminClient({"bootstrap.servers": bootstrap})
     [done] = admin.create_acls([rule]).values()
     done.result(30)
@@ -86,6 +87,32 @@ def test_hidden_topics_are_not_called_missing(prefix: str, tmp_path: Path) -> No
         assert "not there" not in told
         assert "no dead letters" not in told
     assert run("dead", "redrive")[0] == 2
+
+
+def test_letters_that_may_not_be_sent_back_stay_and_keep_no_others(prefix: str, place: tuple[str, str, Path]) -> None:
+    producer = Producer({"bootstrap.servers": place[0]})
+    for source in ("scenes", "scenes.analogue", "feedback"):
+        producer.produce(f"{prefix}{source}.dead", b"{broken", b"u")
+    assert producer.flush(30) == 0
+    for source in ("scenes", "scenes.regenerate", "scenes.analogue", "feedback"):
+        for operation in (AclOperation.READ, AclOperation.WRITE):
+            allow(place[0], f"{prefix}{source}.dead", operation)
+    allow(place[0], f"{prefix}scenes", AclOperation.WRITE)
+    ended, told = run("dead", "redrive")
+    assert ended == 2
+    assert f"TransactionalIdAuthorizationFailed: {prefix}-redrive" in told
+    allow(place[0], f"{prefix}-redrive", AclOperation.WRITE, ResourceType.TRANSACTIONAL_ID)
+    allow(place[0], f"{prefix}scenes.analogue", AclOperation.DESCRIBE)
+    ended, told = run("dead", "redrive")
+    assert ended == 1
+    assert "1 dead letter was sent back" in told
+    assert f"it shows nothing of {prefix}feedback to this user; access rules have to allow Describe and Write" in told
+    assert f"TopicAuthorizationFailedError: {prefix}scenes.analogue" in told
+    listed = run("dead", "list", "--json")[1].splitlines()
+    assert sorted(json.loads(one)["source"] for one in listed) == [
+        f"{prefix}feedback:-1:-1",
+        f"{prefix}scenes.analogue:-1:-1",
+    ]
 
 
 def test_a_topic_that_may_be_seen_and_not_read_hides_no_letters(prefix: str, place: tuple[str, str, Path]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from kafka_server import Broker
 from typer.testing import CliRunner, Result
 
@@ -15,6 +16,7 @@ from streams.cli import dead, topics
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.graveyard import Choice
 from streams.kafka.redrive import RedriveError, Redriven, redrive, waiting
+from streams.kafka.transactions import append
 from streams.runtimes.placing import usual_partition
 from streams.settings import Settings
 
@@ -25,7 +27,8 @@ class Sent:
     partition, offset, timestamp = 1, 7, 0
 
     def __init__(self, topic: str, text: str, redrives: int = 0) -> None:
-        self.topic, self.key = topic, b"u"
+        self.topic = topic
+        self.key: bytes | None = b"u"
         self.value: bytes | None = json.dumps({"type": "scene", "draft": text}).encode()
         counted = [("redrive.count", b"%d" % redrives)] if redrives else []
         # Any client may send a header without a value.
@@ -50,10 +53,22 @@ def _named(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> str:
 async def _bury(bootstrap: str, sent: Sent, reason: str, day: int = 1) -> None:
     failure = Failure("g", "resonance", reason, "why", datetime(2026, 3, day, tzinfo=UTC))
     letter = bury(sent, failure)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=16 * 2**20)
-    await producer.start()
-    await producer.send_and_wait(letter.topic, letter.value, key=letter.key, headers=list(letter.headers))
-    await producer.stop()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=16 * 2**20) as producer:
+        # As workers bury.
+        await asyncio.gather(*await append(producer, [letter]))
+
+
+async def _delete(bootstrap: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+        for _ in range(100):
+            if topic not in await admin.list_topics():
+                break
+            await asyncio.sleep(0.1)
+    finally:
+        await admin.close()
 
 
 async def _read(bootstrap: str, topic: str, count: int) -> list[Any]:
@@ -136,6 +151,36 @@ def test_what_kafka_refuses_stays_and_keeps_no_other(prefix: str, broker: Broker
     assert left["bytes"] > 2**20
     again = _run("redrive")
     assert (again.exit_code, "0 dead letters were sent back" in again.output) == (1, True)
+
+
+def test_what_has_no_key_is_sent_back_as_it_was(prefix: str, broker: Broker) -> None:
+    """One that has no value either is sent as well, and one that is too large for its topic keeps none of them."""
+    values = [b"{}", None, b"x" * (2**20 + 30_000), b"[]"]
+    for value in values:
+        keyless = Sent(f"{prefix}scenes", "")
+        keyless.key, keyless.value = None, value
+        asyncio.run(_bury(broker.bootstrap, keyless, "ValueError"))
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "good"), "ValueError"))
+    told = _run("redrive")
+    assert (told.exit_code, "4 dead letters were sent back" in told.output) == (1, True)
+    back = asyncio.run(_read(broker.bootstrap, f"{prefix}scenes", 4))
+    sent = {(None, b"{}"), (None, None), (None, b"[]"), (b"u", Sent("", "good").value)}
+    assert {(one.key, one.value) for one in back} == sent
+    assert {one.partition for one in back} == {Sent.partition}
+    [left] = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    assert left["bytes"] > 2**20
+
+
+def test_a_topic_that_is_gone_keeps_its_letters_and_no_others(prefix: str, broker: Broker) -> None:
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}feedback", "a"), "ValueError"))
+    asyncio.run(_bury(broker.bootstrap, Sent(f"{prefix}scenes", "good"), "ValueError"))
+    asyncio.run(_delete(broker.bootstrap, f"{prefix}feedback"))
+    told = _run("redrive")
+    assert told.exit_code == 1
+    assert "1 dead letter was sent back" in told.output
+    assert f"{prefix}feedback is not there; `scenestream topics create` makes it" in told.output
+    [left] = [json.loads(line) for line in _run("list", "--json").output.splitlines()]
+    assert left["letter"].startswith(f"{prefix}feedback.dead:")
 
 
 def test_nobody_marks_a_letter_but_who_sent_it_back(prefix: str, broker: Broker) -> None:
