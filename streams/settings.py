@@ -18,6 +18,8 @@ PREFIX = "SCENESTREAM_"
 SETTINGS_FILE = "scenestream.toml"
 _WHERE = f"see {PREFIX}* and {SETTINGS_FILE}"
 PositiveInt = Annotated[int, Field(ge=1)]
+# Kafka counts these in milliseconds, as numbers of 32 bits.
+_MOST_SECONDS = 2_147_483.0
 
 
 class SettingsError(Exception):
@@ -84,13 +86,13 @@ class KafkaSettings(Frozen):
     topic_prefix: str = Field(default="", description="before every topic's name, so that pipelines can share Kafka")
     partitions: PositiveInt = Field(default=4, description="of every topic that is read with rows, the same for all")
     guarantee: Literal["exactly_once", "at_least_once"] = "exactly_once"
-    session_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+    session_timeout_seconds: Annotated[float, Field(gt=0.0, le=_MOST_SECONDS)] = Field(
         default=6.0, description="a worker that is silent for so long loses its partitions"
     )
-    rebalance_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+    rebalance_timeout_seconds: Annotated[float, Field(gt=0.0, le=_MOST_SECONDS)] = Field(
         default=30.0, description="how long workers have to finish their batches when partitions move"
     )
-    transaction_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(
+    transaction_timeout_seconds: Annotated[float, Field(gt=0.0, le=_MOST_SECONDS)] = Field(
         default=10.0, description="Kafka aborts a transaction that is open for longer"
     )
     restore_timeout_seconds: Annotated[float, Field(gt=0.0)] = Field(

@@ -10,6 +10,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
     InvalidMessageError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
@@ -22,6 +23,8 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
+from streams.settings import KafkaSettings
+
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -32,6 +35,7 @@ _REFUSALS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
+    InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
     SaslAuthenticationFailed,
@@ -39,15 +43,27 @@ _REFUSALS = (
     TransactionalIdAuthorizationFailed,
     UnsupportedVersionError,
 )
-# What is wrong with a setting, and which.
+# Which setting is wrong, and what to do.
 _SETTINGS = {
-    InvalidSessionTimeoutError: "SCENESTREAM_KAFKA__SESSION_TIMEOUT_SECONDS: it has to lie between the broker's "
-    "group.min.session.timeout.ms (6 s by default) and group.max.session.timeout.ms",
-    InvalidTransactionTimeout: "SCENESTREAM_KAFKA__TRANSACTION_TIMEOUT_SECONDS: it may be the broker's "
-    "transaction.max.timeout.ms (900 s by default) at most",
+    InconsistentGroupProtocolError: (
+        "group",
+        "another program is in that group, and shares partitions out in its own way; name a group for workers alone",
+    ),
+    InvalidSessionTimeoutError: (
+        "session_timeout_seconds",
+        "it has to lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms (6, 1,800 s)",
+    ),
+    InvalidTransactionTimeout: (
+        "transaction_timeout_seconds",
+        "it has to be a millisecond at least, and the broker's transaction.max.timeout.ms (900 s by default) at most",
+    ),
 }
 _UNSENDABLE = (MessageSizeTooLargeError, InvalidMessageError)
 _FINAL = (*_REFUSALS, ProducerFenced, *_UNSENDABLE)
+
+
+class SettingError(Exception):
+    """A setting that Kafka refuses; the message says which, its value and what to do."""
 
 
 def may_pass(error: BaseException) -> bool:
@@ -64,10 +80,13 @@ def is_refused(error: BaseException) -> bool:
     return _has(error, _REFUSALS)
 
 
-def refused_setting(error: BaseException) -> str | None:
-    """Return what to tell of a setting that Kafka refuses; None where it is something else that it refuses."""
-    told = (words for kind, words in _SETTINGS.items() if _has(error, (kind,)))
-    return next((f"Kafka does not take {words}" for words in told), None)
+def refused_setting(error: BaseException, kafka: KafkaSettings) -> SettingError | None:
+    """Return the setting that Kafka refuses; None where what went wrong is something else."""
+    for kind, (name, hint) in _SETTINGS.items():
+        if _has(error, (kind,)):
+            value = getattr(kafka, name)
+            return SettingError(f"Kafka does not take SCENESTREAM_KAFKA__{name.upper()}={value}: {hint}")
+    return None
 
 
 def is_fenced(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from streams.kafka.assignment import AssignmentError
 from streams.kafka.beginning import RestoreError
 from streams.kafka.clients import BrokerAway
 from streams.kafka.partition import LogError
-from streams.kafka.patience import is_refused, refused_setting
+from streams.kafka.patience import SettingError, is_refused, refused_setting
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
@@ -81,7 +81,11 @@ def run(settings: Settings, scorer: Scorer, models: dict[str, str]) -> NoReturn:
     """Run a worker; never returns: exits 0 when told to stop, else with the codes above."""
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    live = build(settings, scorer, models, fail)
+
+    def end(error: BaseException) -> None:
+        fail(refused_setting(error, settings.kafka) or error)
+
+    live = build(settings, scorer, models, end)
     add_pages(live, settings.web)
     live.watchdog.start(loop)
     _log.info(
@@ -115,7 +119,7 @@ def fail(error: BaseException) -> None:
     code = code_of(error)
     _end_soon(code)
     if code == WRONG:
-        sys.stderr.write(f"scenestream: {refused_setting(error) or error}\n")
+        sys.stderr.write(f"scenestream: {error}\n")
     else:
         # What a stage raised may quote a scene, and users' words are not for logs; the suspects' topic has it.
         told = repr(error) if isinstance(error, _OUR_WORDS) else type(error).__name__
@@ -127,7 +131,7 @@ def fail(error: BaseException) -> None:
 def code_of(error: BaseException) -> int:
     """Return the exit code that says what ended the process."""
     match error:
-        case TopicError() | AssignmentError() | RowError() | BrokerAway():
+        case TopicError() | AssignmentError() | RowError() | BrokerAway() | SettingError():
             return WRONG
         case Hung():
             return HUNG

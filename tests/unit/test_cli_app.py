@@ -85,6 +85,18 @@ def test_settings_that_are_wrong_are_told_in_words_whatever_was_asked(
     assert lines[1].startswith("scenestream: setting kafka.bootstrap_server: ")
 
 
+@pytest.mark.parametrize(
+    "name", ["session_timeout_seconds", "rebalance_timeout_seconds", "transaction_timeout_seconds"]
+)
+def test_times_that_kafka_has_no_number_for_are_told_in_words(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "scenestream.toml").write_text(f"[kafka]\n{name} = 3_000_000\n")
+    ran = Shell(monkeypatch, capsys, tmp_path).run("worker")
+    assert ran.code == 2
+    assert ran.err.startswith(f"scenestream: setting kafka.{name}: ")
+
+
 @pytest.mark.parametrize(("command", "advice"), [("worker", "its own --port"), ("dashboard", "another --port")])
 def test_who_finds_its_port_taken_is_told_to_take_another(
     command: str, advice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

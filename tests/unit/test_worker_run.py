@@ -9,6 +9,7 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.errors import (
+    InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
     KafkaError,
@@ -19,6 +20,7 @@ from aiokafka.errors import (
 
 from streams.kafka.assignment import AssignmentError
 from streams.kafka.clients import BrokerAway
+from streams.kafka.patience import SettingError
 from streams.kafka.records import HandlerError
 from streams.kafka.suspects import Hung
 from streams.kafka.topics_admin import TopicError
@@ -44,8 +46,10 @@ def wrapped(reason: Exception) -> KafkaError:
         (BrokerAway("authentication failed"), 2),
         (wrapped(SaslAuthenticationFailed()), 2),
         (wrapped(TopicAuthorizationFailedError()), 2),
+        (InconsistentGroupProtocolError(), 2),
         (InvalidSessionTimeoutError(), 2),
         (wrapped(InvalidTransactionTimeout()), 2),
+        (SettingError("too long"), 2),
         (ProducerFenced(), 3),
         (wrapped(ProducerFenced()), 3),
         (HandlerError("all fail"), 3),
