@@ -113,18 +113,19 @@ def replay(
             except KeyboardInterrupt:
                 interrupted = True
         seconds = time.perf_counter() - started
+        models, told_settings = _deciders(runtime, scorer, settings)
         facts = {
             "interrupted": interrupted,
             "seconds": round(seconds, 3),
             "scenes_per_second": round(writer.scenes / seconds, 1),
             "stages": runtime.timings.summary(),
-            "models": _deciders(runtime, scorer),
+            "models": models,
             "logs": [STDIN if log == STDIN else Path(log).name for log in logs],
             "target": target.value,
             "spoil": spoil,
             "controls": hold_against_controls(trials, scorer.suite, seed),
             "seed": seed,
-            "settings": settings.model_dump(mode="json"),
+            "settings": told_settings,
             "priors": policy.priors.model_dump(mode="json"),
         }
         with held_back():
@@ -150,12 +151,18 @@ def _runtime(
     return EmbeddedRuntime(scorer, policy, batching)
 
 
-def _deciders(runtime: EmbeddedRuntime | RemoteRuntime, scorer: ModelScorer) -> Mapping[str, object]:
-    """Return the models that decided: ours, or what workers say of theirs where they have others."""
-    ours = scorer.describe()
-    if isinstance(runtime, EmbeddedRuntime) or runtime.stamps <= {models_stamp(ours)}:
-        return ours
-    return {"workers": ", ".join(sorted(runtime.stamps))}
+def _deciders(
+    runtime: EmbeddedRuntime | RemoteRuntime, scorer: ModelScorer, settings: Settings
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the models that decided, and the settings: ours, or what workers say of their models where those differ.
+
+    Where workers decided nothing there are none; a memory is part of the models, so ours is no setting of theirs.
+    """
+    ours, told = scorer.describe(), settings.model_dump(mode="json")
+    if isinstance(runtime, EmbeddedRuntime) or runtime.stamps == {models_stamp(ours)}:
+        return ours, told
+    theirs = {"workers": ", ".join(sorted(runtime.stamps))} if runtime.stamps else {}
+    return theirs, {**told, "memory": None}
 
 
 def _run(

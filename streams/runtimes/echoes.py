@@ -73,16 +73,20 @@ class Echoes:
         """Return the entry that waits for its answer the longest; None where none does."""
         return min((line[0] for line in self._keys.values()), key=lambda entry: entry.sent_at_seconds, default=None)
 
-    def decided(self, decision: Decision) -> None:
-        """Take a decision, final or not; a final one may overtake those before it, for they come by other topics."""
+    def decided(self, decision: Decision) -> bool:
+        """Take a decision, final or not, and return whether it is of a scene of the log that is open.
+
+        A final one may overtake those before it, for they come by other topics.
+        """
         entry = self._open(decision.key)
         if entry is None or not isinstance(entry.item.event, Scene) or entry.item.event.scene_id != decision.scene_id:
-            return
+            return False
         entry.decisions[decision.attempt] = decision
         attempts = sorted(entry.decisions)
         last = entry.decisions[attempts[-1]]
         if last.final and attempts == list(range(last.attempt + 1)):
             self._settle(entry, Outcome(entry.item, decisions=tuple(entry.decisions[one] for one in attempts)))
+        return True
 
     def tuned(self, row: Sensitivity, headers: wire.Received) -> None:
         """Take a row, which may be the echo of feedback."""

@@ -58,7 +58,7 @@ class RemoteRuntime:
         self._to_send: asyncio.Queue[Entry | None] = asyncio.Queue()
         self._echoes = Echoes(self.timings, self._to_send.put_nowait, time.monotonic)
         self._unsent: BaseException | None = None
-        # What workers say of the models that decided, a sha256 for all of them; more than one where workers differ.
+        # What workers say of the models that decided this log, a sha256 for all of them; several where workers differ.
         self.stamps: set[str] = set()
         self._reading = True
         self._failed: BaseException | None = None
@@ -206,9 +206,6 @@ class RemoteRuntime:
 
     def _take(self, record: Received) -> None:
         name = self._names[record.topic]
-        stamp = wire.header(record.headers, wire.MODELS)
-        if stamp is not None:
-            self.stamps.add(stamp)
         if name == topics.SENSITIVITY:
             row = wire.decode_row(record.key, record.value)
             if not isinstance(row, Refusal):
@@ -222,8 +219,10 @@ class RemoteRuntime:
             decision = wire.decode_decision(record.key, value)
             if isinstance(decision, Refusal):
                 _log.warning("not_a_decision", topic=record.topic, offset=record.offset, reason=decision.detail)
-            else:
-                self._echoes.decided(decision)
+            elif self._echoes.decided(decision):
+                # Others may send scenes meanwhile, which are nothing to this log.
+                stamp = wire.header(record.headers, wire.MODELS)
+                self.stamps.update(() if stamp is None else (stamp,))
 
     def _silence(self, entry: Entry) -> str:
         event = entry.item.event

@@ -43,4 +43,4 @@ if __name__ == "__main__":
         breaks_on=told("FAKE_BREAKS_ON"),
         dies_on=told("FAKE_DIES_ON"),
     )
-    worker_run.run(settings, scorer, {"fake": "0" * 64})
+    worker_run.run(settings, scorer, {"fake": told("FAKE_SHA256", "0" * 64)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -11,19 +12,24 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from builders import decision as decided
 from builders import scene
+from confluent_kafka import Producer
 from fake_scorer import FakeScorer
 from kafka_server import Broker
+from live import Pipeline
 from seeded_logs import log
 from typer.testing import CliRunner
 
+from schemas import topics as names
 from schemas.dead import DeadReason
 from schemas.scene import Scene, Utterance
 from streams.cli import topics
-from streams.kafka.wire import models_stamp
+from streams.kafka.wire import encode, models_stamp
 from streams.replay.digest import Digest
 from streams.replay.items import Item, Where
 from streams.runtimes.embedded import EmbeddedRuntime
@@ -33,6 +39,7 @@ from streams.runtimes.remote import RemoteError, RemoteRuntime
 from streams.settings import Settings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PROGRAM = str(Path(sys.executable).with_name("scenestream"))
 Start = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -155,8 +162,7 @@ def test_it_can_be_left_in_the_middle(worker: Start) -> None:
 
 def test_a_run_names_the_models_of_who_decided_it(worker: Start, tmp_path: Path) -> None:
     worker()
-    program, example = str(Path(sys.executable).with_name("scenestream")), EXAMPLES / "scenes.jsonl"
-    command = [program, "replay", str(example), "--limit", "5", "--target", "kafka", "--no-progress"]
+    command = [PROGRAM, "replay", str(EXAMPLES / "scenes.jsonl"), "--limit", "5", "--target", "kafka", "--no-progress"]
     run = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, check=True)
     told = json.loads((tmp_path / "run" / "summary.json").read_text())["models"]
     assert told == {"workers": models_stamp({"fake": "0" * 64})}
@@ -164,3 +170,57 @@ def test_a_run_names_the_models_of_who_decided_it(worker: Start, tmp_path: Path)
     refused = subprocess.run([*command, "--memory", str(tmp_path)], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "workers decide, each with a memory of its own" in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_decisions_of_others_name_no_models(worker: Start) -> None:
+    worker()
+    kafka, items = Settings().kafka, log(seed=7, scenes=40)
+    strange = encode(decided(user_id="somebody else"), at=datetime.now(UTC), models="f" * 64)
+
+    def meanwhile() -> Iterator[Item]:
+        yield from items[:20]
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+        for partition in range(kafka.partitions):
+            producer.produce(
+                kafka.topic(names.READY), strange.value, strange.key, partition, headers=list(strange.headers)
+            )
+        assert producer.flush(30) == 0
+        yield from items[20:]
+
+    runtime = RemoteRuntime(kafka, open_scenes=8)
+    assert len(list(runtime.run(meanwhile()))) == len(items)
+    assert runtime.stamps == {models_stamp({"fake": "0" * 64})}
+
+
+def test_workers_with_different_models_are_told_apart(broker: Broker, tmp_path: Path) -> None:
+    pipeline = Pipeline(broker.bootstrap, tmp_path)
+    asyncio.run(pipeline.make_topics())
+    command = [PROGRAM, "replay", str(EXAMPLES / "night_shift.jsonl.gz"), "--target", "kafka", "--no-progress"]
+    with pipeline.worker("one") as one, pipeline.worker("two", FAKE_SHA256="1" * 64) as two:
+        asyncio.run(one.until_ready())
+        asyncio.run(two.until_ready())
+        run = subprocess.run(
+            [*command, "--out", str(tmp_path / "run")],
+            env={**os.environ, **pipeline.environment}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())["models"]
+    stamps = sorted(models_stamp({"fake": digit * 64}) for digit in "01")
+    assert told == {"workers": ", ".join(stamps)}
+    assert "workers with different models decided" in run.stdout
+
+
+def test_what_nobody_decided_names_no_models_and_no_memory(
+    prefix: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del prefix
+    base, log_of_it = tmp_path / "memory", EXAMPLES / "mornings.jsonl"
+    subprocess.run([PROGRAM, "memory", "build", str(log_of_it), "--out", str(base)], check=True, capture_output=True)
+    monkeypatch.setenv("SCENESTREAM_MEMORY", str(base))
+    command = [PROGRAM, "replay", str(log_of_it), "--limit", "0", "--no-progress"]
+    for target in ("kafka", "embedded"):
+        out = tmp_path / target
+        subprocess.run([*command, "--target", target, "--out", str(out)], check=True, capture_output=True)
+    kafka, embedded = (json.loads((tmp_path / one / "summary.json").read_text()) for one in ("kafka", "embedded"))
+    assert (kafka["models"], kafka["settings"]["memory"]) == ({}, None)
+    assert embedded["settings"]["memory"] == str(base)
+    assert "memory" in embedded["models"]

@@ -56,7 +56,7 @@ def test_a_key_has_one_open_item_and_many_keys_are_open() -> None:
 def test_a_final_verdict_waits_for_those_before_it() -> None:
     talk = Conversation()
     [entry] = talk.arrive(scene())
-    talk.echoes.decided(decision(attempt=1))
+    assert talk.echoes.decided(decision(attempt=1))
     assert entry.outcome is None
     talk.echoes.decided(decision(verdict=Verdict.ANALOGUE, final=False))
     assert entry.outcome is not None
@@ -66,8 +66,8 @@ def test_a_final_verdict_waits_for_those_before_it() -> None:
 def test_decisions_of_others_are_passed_over() -> None:
     talk = Conversation()
     [entry] = talk.arrive(scene())
-    talk.echoes.decided(decision(user_id="somebody"))
-    talk.echoes.decided(decision(scene_id="d:9"))
+    assert not talk.echoes.decided(decision(user_id="somebody"))
+    assert not talk.echoes.decided(decision(scene_id="d:9"))
     talk.echoes.tuned(row(key="somebody"), ())
     assert entry.outcome is None
     assert list(talk.echoes.rows) == []
