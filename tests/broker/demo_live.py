@@ -88,6 +88,15 @@ def dashboard(environment: Mapping[str, str], log: Path) -> Iterator[str]:
         process.stdout.close()
 
 
+def ask(address: str) -> None:
+    """Raise BrokerError where no page is at an address that a person is told to open."""
+    try:
+        with urllib.request.urlopen(address, timeout=30):  # noqa: S310 - our own dashboard
+            return
+    except OSError as error:
+        raise BrokerError(f"the dashboard does not answer at {address}: {error}") from error
+
+
 def watched() -> bool:
     """Return whether a person is there to look."""
     return sys.stdout.isatty() and sys.stdin.isatty() and not os.environ.get("CI")
@@ -108,6 +117,7 @@ def main(out: str) -> None:
             ):
                 print(f"a worker at http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", flush=True)  # noqa: T201
                 run(environment, "replay", *(f"examples/{log}" for log in LOGS), "--target", "kafka", "--out", out)
+                ask(address)
                 print(f"dashboard: {address}", flush=True)  # noqa: T201
                 if watched():
                     print("It is all running still: open the dashboard. Ctrl-C ends it.", flush=True)  # noqa: T201

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demo_live import LOGS
-from kafka_server import Broker
+import pytest
+from demo_live import LOGS, ask
+from kafka_server import Broker, BrokerError, free_port
 from same_digest import compare
 
 HERE = Path(__file__).parent
@@ -29,6 +30,8 @@ def test_it_shows_everything_and_leaves_nothing_behind(broker: Broker, tmp_path:
     assert told.returncode == 0, told.stdout + told.stderr
     lines = told.stdout.splitlines()
     assert lines[0].startswith("Kafka at 127.0.0.1:")
+    shown = {line.split()[0] for line in lines if line}
+    assert {"outcome", "ready", "withheld", "reasoning", "feedback"} <= shown
     assert "420 scenes in" in told.stdout
     assert re.fullmatch(r"dashboard: http://127\.0\.0\.1:\d+/", lines[-1])
     assert ours() == before
@@ -37,6 +40,11 @@ def test_it_shows_everything_and_leaves_nothing_behind(broker: Broker, tmp_path:
     assert compare(tmp_path / "kafka", tmp_path / "embedded") == 0
     kafka, embedded = (json.loads((tmp_path / one / "summary.json").read_text()) for one in ("kafka", "embedded"))
     assert (kafka["digest"], kafka["models"]) == (embedded["digest"], embedded["models"])
+
+
+def test_a_dashboard_that_does_not_answer_is_not_named() -> None:
+    with pytest.raises(BrokerError, match="the dashboard does not answer at "):
+        ask(f"http://127.0.0.1:{free_port()}/")
 
 
 def ours() -> set[str]:
