@@ -10,7 +10,6 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
-    InconsistentGroupProtocolError,
     InvalidMessageError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
@@ -35,7 +34,6 @@ _REFUSALS = (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
-    InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
     SaslAuthenticationFailed,
@@ -45,10 +43,6 @@ _REFUSALS = (
 )
 # Which setting is wrong, and what to do.
 _SETTINGS = {
-    InconsistentGroupProtocolError: (
-        "group",
-        "another program is in that group, and shares partitions out in its own way; name a group for workers alone",
-    ),
     InvalidSessionTimeoutError: (
         "session_timeout_seconds",
         "it has to lie between the broker's group.min.session.timeout.ms and group.max.session.timeout.ms (6, 1,800 s)",

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewPartitions
 from kafka_server import Broker
 from live import Pipeline, free_port
@@ -40,28 +39,6 @@ def test_settings_that_kafka_refuses_are_named(
         last = worker.tail().splitlines()[-1]
         assert last.startswith(f"scenestream: Kafka does not take SCENESTREAM_KAFKA__{setting}={value}: ")
         assert told in last
-
-
-def test_a_group_that_another_program_is_in_is_named(broker: Broker, tmp_path: Path) -> None:
-    pipeline = Pipeline(broker.bootstrap, tmp_path)
-    asyncio.run(pipeline.make_topics())
-    group = pipeline.kafka.group
-    other = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": group})
-    other.subscribe([pipeline.kafka.topic(topics.SCENES)])
-    deadline = time.monotonic() + 60
-    try:
-        while not other.assignment():
-            assert time.monotonic() < deadline
-            other.poll(0.2)
-        with pipeline.worker() as worker:
-            while worker.running:
-                assert time.monotonic() < deadline + 60
-                other.poll(0.2)
-            assert worker.wait() == 2
-            last = worker.tail().splitlines()[-1]
-    finally:
-        other.close()
-    assert last.startswith(f"scenestream: Kafka does not take SCENESTREAM_KAFKA__GROUP={group}: another program")
 
 
 def test_a_topic_with_another_number_of_partitions_is_named(broker: Broker, tmp_path: Path) -> None:

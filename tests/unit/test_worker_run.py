@@ -9,7 +9,6 @@ from typing import Any
 import faust
 import pytest
 from aiokafka.errors import (
-    InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     InvalidTransactionTimeout,
     KafkaError,
@@ -46,7 +45,6 @@ def wrapped(reason: Exception) -> KafkaError:
         (BrokerAway("authentication failed"), 2),
         (wrapped(SaslAuthenticationFailed()), 2),
         (wrapped(TopicAuthorizationFailedError()), 2),
-        (InconsistentGroupProtocolError(), 2),
         (InvalidSessionTimeoutError(), 2),
         (wrapped(InvalidTransactionTimeout()), 2),
         (SettingError("too long"), 2),
