@@ -237,8 +237,8 @@ def test_lag_rises_and_falls_as_a_worker_stops_and_starts(browser: Browser, stag
             aside(stage.pipeline.outcomes(240))
             expect(waiting).to_have_text("0")
             # On a busy machine all may be done within few looks; those at rest are looks as well.
-            page.wait_for_function("window.looks.length > 3")
-            looks = page.evaluate("window.looks")
+            while len(looks := page.evaluate("window.looks")) <= 3:
+                page.wait_for_timeout(200)
             looked = page.evaluate(
                 "(group) => fetch(`/api/lag/history?group=${group}`).then((one) => one.json())", group
             )
