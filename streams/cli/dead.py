@@ -165,7 +165,7 @@ def _facts(letter: Letter, *, texts: bool) -> dict[str, object]:
     failure = letter.failure
     return {
         "letter": letter.name,
-        "source": f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}",
+        "source": letter.origin,
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "bytes": letter.value_bytes,
         "left_out": ", ".join(letter.left_out) or None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -125,7 +125,11 @@ async def denied_of(kafka: KafkaSettings, topics: Iterable[str]) -> list[str]:
     if not asked:
         return []
     async with connected(AIOKafkaAdminClient(**client_options(kafka)), kafka) as admin:
-        answers = await admin.describe_configs(asked)
+        return denied_in(await admin.describe_configs(asked))
+
+
+def denied_in(answers: Iterable[Any]) -> list[str]:
+    """Return the topics about whose configuration Kafka tells this user nothing, from its answers to being asked."""
     told = [(name, code) for answer in answers for code, _, _, name, _ in answer.resources]
     return [name for name, code in told if code == TopicAuthorizationFailedError.errno]
 

@@ -65,6 +65,11 @@ class Letter:
         return _number(dict(self.headers).get(REDRIVE_COUNT))
 
     @property
+    def origin(self) -> str:
+        """Where its message lies, named as letters are."""
+        return f"{self.source.topic}:{self.source.partition}:{self.source_offset}"
+
+    @property
     def home(self) -> str:
         """The topic whose dead letter it is, to which it is sent back."""
         return _alive(self.place.topic)
@@ -166,7 +171,7 @@ def _apart(headers: Sequence[tuple[str, bytes | None]]) -> tuple[Headers, Header
     if added:
         return tuple(headers[: added[-1]]), tuple(headers[added[-1] :])
     ours = tuple(one for one in headers if one[0].startswith(PREFIX))
-    return tuple(one for one in headers if one not in ours), ours
+    return tuple(one for one in headers if not one[0].startswith(PREFIX)), ours
 
 
 def send_back(letter: Letter) -> tuple[Outgoing, Outgoing]:

@@ -77,10 +77,9 @@ def show_message(failure: Failure, *, texts: bool) -> str:
 def lies_elsewhere(letter: Letter) -> str:
     """Return what is told of a letter that is not whole: what is not there, and where it lies."""
     parts = " and ".join(letter.left_out)
-    source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
     return (
-        f"its {parts} would not fit a dead topic ({letter.value_bytes:,} bytes); the message lies at {source} for as "
-        "long as that topic keeps it, and has to be sent anew from there"
+        f"its {parts} would not fit a dead topic ({letter.value_bytes:,} bytes); the message lies at {letter.origin} "
+        "for as long as that topic keeps it, and has to be sent anew from there"
     )
 
 

@@ -39,8 +39,8 @@ class Line:
 
     So records wait for the models with all others that do, of any partition, to be answered together, and not here for
     the batch before theirs. As many are ahead as two transactions take, and as many bytes as may wait; the others wait.
-    A record that is larger than all that goes alone. Suspects are prepared alone,
-    and until something was committed one batch is at a time, for each is noted before it is tried.
+    A record that is larger than all that goes alone. Suspects are prepared alone, and until something was committed one
+    batch is at a time, for each is noted before it is tried.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class Line:
         self._on_room = on_room
         self._fail = fail
         self._waiting: deque[Received] = deque()
+        # Of those that wait, in the same order: counted once, for what is full is looked at again and again.
+        self._sizes: deque[int] = deque()
         self._ahead: deque[_Ahead] = deque()
         self._waiting_bytes = 0
         self._records_ahead = 0
@@ -87,7 +89,9 @@ class Line:
     def put(self, records: Sequence[Received]) -> None:
         """Take the next records."""
         self._waiting.extend(records)
-        self._waiting_bytes += sum(map(_size, records))
+        sizes = [*map(_size, records)]
+        self._sizes.extend(sizes)
+        self._waiting_bytes += sum(sizes)
         self._fill()
 
     def begin(self) -> None:
@@ -117,6 +121,7 @@ class Line:
         for task in tasks:
             task.cancel()
         self._waiting.clear()
+        self._sizes.clear()
         self._ahead.clear()
         self._waiting_bytes = self._records_ahead = self._bytes_ahead = 0
         self._begun = False
@@ -132,6 +137,8 @@ class Line:
             if not self._has_room(count, size):
                 break
             ahead = _Ahead([self._waiting.popleft() for _ in range(count)], size)
+            for _ in range(count):
+                self._sizes.popleft()
             self._ahead.append(ahead)
             self._waiting_bytes -= size
             self._bytes_ahead += size
@@ -145,8 +152,8 @@ class Line:
     def _within_bytes(self, most: int) -> tuple[int, int]:
         """Return how many of the waiting records make a batch, one at least, and how many bytes they are."""
         most_bytes, size = self._limits.max_buffered_bytes // _TRANSACTIONS_AHEAD, 0
-        for count, record in enumerate(islice(self._waiting, most)):
-            grown = size + _size(record)
+        for count, more in enumerate(islice(self._sizes, most)):
+            grown = size + more
             if count and grown > most_bytes:
                 return count, size
             size = grown

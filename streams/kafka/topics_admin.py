@@ -13,9 +13,10 @@ from typing import Protocol
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAuthorizationFailedError, for_code
+from aiokafka.errors import for_code
 
 from schemas import topics
+from streams.kafka.clients import denied_in
 from streams.settings import KafkaSettings
 from streams.topology import AGENTS
 
@@ -164,13 +165,11 @@ async def _configs(admin: Admin, names: Sequence[str]) -> tuple[dict[str, dict[s
     """Return how topics are configured, and which of them this user may not ask about."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     found: dict[str, dict[str, str]] = {}
-    denied: set[str] = set()
-    for answer in await admin.describe_configs(asked):
-        for code, _, _, name, entries in answer.resources:  # type: ignore[attr-defined]
+    answers = await admin.describe_configs(asked)
+    for answer in answers:
+        for _, _, _, name, entries in answer.resources:  # type: ignore[attr-defined]
             found[name] = {entry[0]: entry[1] for entry in entries}
-            if code == TopicAuthorizationFailedError.errno:
-                denied.add(name)
-    return found, denied
+    return found, {*denied_in(answers)}
 
 
 def _config(name: str, kafka: KafkaSettings) -> dict[str, str]:

@@ -178,10 +178,9 @@ def sample(letter: Letter, *, texts: bool, name: Namer | None = None) -> LetterS
     if letter.left_out:
         body, cut = lies_elsewhere(letter)[:_SHOWN_CHARACTERS], True
     key = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")
-    source = f"{letter.source.topic}:{letter.source.partition}:{letter.source_offset}"
     return LetterSample(
         place=letter.name,
-        source=source[:_NAME_CHARACTERS],
+        source=letter.origin[:_NAME_CHARACTERS],
         key=key if key is None else (key if name is None else name("key", key))[:_NAME_CHARACTERS],
         failed_at=letter.failure.failed_at,
         redrives=letter.redrives,

@@ -95,11 +95,11 @@ class RemoteRuntime:
 
     async def _talk(self, items: Iterator[Item]) -> None:
         partitions = await partitions_of(self._kafka, self._names)
+        unseen = await hidden(self._kafka, self._names, partitions)
+        if unseen is not None:
+            raise unseen
         missing = self._names.keys() - {partition.topic for partition in partitions}
         if missing:
-            unseen = await hidden(self._kafka, missing, partitions)
-            if unseen is not None:
-                raise unseen
             raise RemoteError(f"no topic {min(missing)}; `scenestream topics create` makes it")
         async with AsyncExitStack() as stack:
             reader = await stack.enter_async_context(connected(self._reader(), self._kafka))

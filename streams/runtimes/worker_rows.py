@@ -210,7 +210,7 @@ class TableRows:
 
     def value(self, key: bytes) -> bytes | None:
         """Return the row of `key` as its record has it; None where there is none."""
-        found = (rows.value(key) for rows in self._partitions.values())
+        found = (rows.value(key) for rows in [*self._partitions.values()])
         return next((value for value in found if value is not None), None)
 
     def of(self, number: int) -> PartitionRows:
