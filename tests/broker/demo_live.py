@@ -102,29 +102,35 @@ def watched() -> bool:
     return sys.stdout.isatty() and sys.stdin.isatty() and not os.environ.get("CI")
 
 
-def main(out: str) -> None:
+@contextmanager
+def topics_made() -> Iterator[tuple[Path, dict[str, str]]]:
+    """Yield a folder, and the environment in which commands find a broker with the pipeline's topics."""
     with tempfile.TemporaryDirectory(prefix="scenestream-live-") as name:
-        folder = Path(name)
-        broker = find_broker(folder)
+        broker = find_broker(Path(name))
         try:
             broker.start()
             environment = environment_of(broker.bootstrap)
             print(f"Kafka at {broker.bootstrap}", flush=True)  # noqa: T201 - for a person
             run(environment, "topics", "create")
-            with (
-                dashboard(environment, folder / "dashboard.log") as address,
-                worker(environment, folder / "worker.log"),
-            ):
-                print(f"a worker at http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", flush=True)  # noqa: T201
-                run(environment, "replay", *(f"examples/{log}" for log in LOGS), "--target", "kafka", "--out", out)
-                ask(address)
-                print(f"dashboard: {address}", flush=True)  # noqa: T201
-                if watched():
-                    print("It is all running still: open the dashboard. Ctrl-C ends it.", flush=True)  # noqa: T201
-                    with suppress(KeyboardInterrupt):
-                        signal.pause()
+            yield Path(name), environment
         finally:
             broker.close()
+
+
+def main(out: str) -> None:
+    with (
+        topics_made() as (folder, environment),
+        dashboard(environment, folder / "dashboard.log") as address,
+        worker(environment, folder / "worker.log"),
+    ):
+        print(f"a worker at http://127.0.0.1:{environment['SCENESTREAM_WEB__PORT']}/readyz", flush=True)  # noqa: T201
+        run(environment, "replay", *(f"examples/{log}" for log in LOGS), "--target", "kafka", "--out", out)
+        ask(address)
+        print(f"dashboard: {address}", flush=True)  # noqa: T201
+        if watched():
+            print("It is all running still: open the dashboard. Ctrl-C ends it.", flush=True)  # noqa: T201
+            with suppress(KeyboardInterrupt):
+                signal.pause()
 
 
 if __name__ == "__main__":

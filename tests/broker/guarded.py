@@ -6,6 +6,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 from kafka_server import JavaBroker, free_port, java_jars
 
 _STORE = "changeit"
@@ -37,6 +45,14 @@ def guarded_broker(
         **(extra or {}),
     }
     return JavaBroker(folder, java_jars(), plain, extra=given), port
+
+
+def allow(bootstrap: str, user: str, kind: ResourceType, name: str, operation: AclOperation) -> None:
+    """Let a user of a broker with access rules do one thing; `bootstrap` is where nobody is asked who they are."""
+    exactly, yes = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    [done] = admin.create_acls([AclBinding(kind, name, exactly, f"User:{user}", "*", operation, yes)]).values()
+    done.result(30)
 
 
 def mutual_tls(trusted: Path) -> dict[str, str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from demo_live import environment_of, run, worker
-from kafka_server import BrokerError, find_broker
+from demo_live import run, topics_made, worker
+from kafka_server import BrokerError
 
 from streams.replay.run_dir import DEAD, DECISIONS, ROWS, TEXTS
 
@@ -19,17 +18,9 @@ COMPARED = (DECISIONS, TEXTS, DEAD, ROWS)
 def main(logs: list[str]) -> int:
     """Print both digests and what differs; 1 where anything does."""
     paths = [str(Path(log).absolute()) for log in logs]
-    with tempfile.TemporaryDirectory(prefix="scenestream-digest-") as name:
-        folder = Path(name)
-        broker = find_broker(folder)
-        try:
-            broker.start()
-            environment = environment_of(broker.bootstrap)
-            run(environment, "topics", "create")
-            with worker(environment, folder / "worker.log"):
-                run(environment, "replay", *paths, "--target", "kafka", "--out", str(folder / "kafka"))
-        finally:
-            broker.close()
+    with topics_made() as (folder, environment):
+        with worker(environment, folder / "worker.log"):
+            run(environment, "replay", *paths, "--target", "kafka", "--out", str(folder / "kafka"))
         run(environment, "replay", *paths, "--out", str(folder / "embedded"))
         return compare(folder / "kafka", folder / "embedded")
 

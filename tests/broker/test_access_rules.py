@@ -13,15 +13,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType
 from guarded import ACCESS_RULES, guarded_broker
+from guarded import allow as allowed
 from typer.testing import CliRunner
 
 from streams.cli import topics
@@ -65,11 +59,7 @@ def prefix(place: tuple[str, str, Path], monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def allow(bootstrap: str, name: str, operation: AclOperation, kind: ResourceType = ResourceType.TOPIC) -> None:
-    exactly, yes = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
-    rule = AclBinding(kind, name, exactly, "User:ilya", "*", operation, yes)
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    [done] = admin.create_acls([rule]).values()
-    done.result(30)
+    allowed(bootstrap, "ilya", kind, name, operation)
 
 
 def run(*arguments: object) -> tuple[int, str]:

@@ -13,14 +13,8 @@ from typing import NamedTuple
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType
+from guarded import allow
 from kafka_server import Broker, BrokerError, JavaBroker, free_port, jars_of_kafka
 from lag_scenery import PARTITIONS, PATIENT, Scenery, look, of, partitions, until
 from lent import needs_java
@@ -354,23 +348,15 @@ def guarded(tmp_path: Path) -> Iterator[JavaBroker]:
     one.close()
 
 
-def _allow(admin: AdminClient, kind: ResourceType, name: str, operation: AclOperation) -> None:
-    allowed = AclBinding(
-        kind, name, ResourcePatternType.LITERAL, "User:mirela", "*", operation, AclPermissionType.ALLOW
-    )
-    for answer in admin.create_acls([allowed]).values():
-        answer.result()
-
-
 def test_a_locked_group_costs_only_itself_and_a_broker_that_went_away_comes_back(guarded: JavaBroker) -> None:
     scenery = Scenery(guarded.bootstrap)
     topic = scenery.topic("guarded", 1)
     scenery.produce(topic, 0, 5)
     scenery.commit("open", topic, {0: 2})
     scenery.commit("locked", topic, {0: 2})
-    _allow(scenery.admin, ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE)
-    _allow(scenery.admin, ResourceType.TOPIC, topic, AclOperation.DESCRIBE)
-    _allow(scenery.admin, ResourceType.GROUP, scenery.called("open"), AclOperation.DESCRIBE)
+    allow(guarded.bootstrap, "mirela", ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE)
+    allow(guarded.bootstrap, "mirela", ResourceType.TOPIC, topic, AclOperation.DESCRIBE)
+    allow(guarded.bootstrap, "mirela", ResourceType.GROUP, scenery.called("open"), AclOperation.DESCRIBE)
     kafka = KafkaSettings(
         bootstrap_servers=guarded.guarded,  # type: ignore[attr-defined]
         security_protocol="SASL_PLAINTEXT",

@@ -12,16 +12,9 @@ from pathlib import Path
 import pytest
 from builders import scene
 from chromium import chromium
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType
 from dashboards import Dashboard, Visit
-from guarded import ACCESS_RULES, guarded_broker
+from guarded import ACCESS_RULES, allow, guarded_broker
 from live import Pipeline
 from playwright.sync_api import Browser, expect
 
@@ -35,23 +28,13 @@ UNREAD, UNREAD_DEAD, UNKNOWN_DEAD = topics.WITHHELD, dead_topic(topics.REGENERAT
 
 def let(bootstrap: str, pipeline: Pipeline) -> None:
     """Let the user see groups and topics, and read all but three of them, of which one they may not even know."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-
-    def rule(kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
-        allow, exactly = AclPermissionType.ALLOW, ResourcePatternType.LITERAL
-        return AclBinding(kind, name, exactly, "User:viewer", "*", operation, allow)
-
-    rules = [
-        rule(ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE),
-        rule(ResourceType.GROUP, "*", AclOperation.DESCRIBE),
-    ]
+    allow(bootstrap, "viewer", ResourceType.BROKER, "kafka-cluster", AclOperation.DESCRIBE)
+    allow(bootstrap, "viewer", ResourceType.GROUP, "*", AclOperation.DESCRIBE)
     half = {pipeline.kafka.topic(name) for name in (UNREAD, UNREAD_DEAD)}
-    rules += [
-        rule(ResourceType.TOPIC, name, AclOperation.DESCRIBE if name in half else AclOperation.READ)
-        for name in {spec.name for spec in specs(pipeline.kafka)} - {pipeline.kafka.topic(UNKNOWN_DEAD)}
-    ]
-    for future in admin.create_acls(rules).values():
-        future.result(30)
+    for name in {spec.name for spec in specs(pipeline.kafka)} - {pipeline.kafka.topic(UNKNOWN_DEAD)}:
+        allow(
+            bootstrap, "viewer", ResourceType.TOPIC, name, AclOperation.DESCRIBE if name in half else AclOperation.READ
+        )
 
 
 async def put_something(pipeline: Pipeline) -> None:
