@@ -10,6 +10,7 @@ import structlog
 
 from streams.kafka.assignment import AssignmentError, by_number
 from streams.kafka.beginning import Beginning, give_up
+from streams.kafka.catching_up import CatchingUp, Ends
 from streams.kafka.last_words import LastWords
 from streams.kafka.line import Limits
 from streams.kafka.meter import UNMETERED, Meter
@@ -44,6 +45,7 @@ class Groups:
         transactional: bool,
         meter: Meter = UNMETERED,
         reached: Callable[[], bool] = lambda: True,
+        catching_up: CatchingUp | None = None,
     ) -> None:
         self.topics = frozenset(topic for group in groups for topic in group.topics)
         # Set by the consumer: how offsets are committed where no transaction does it.
@@ -52,6 +54,7 @@ class Groups:
         self.leave: Callable[[], Awaitable[None]] = _nothing_to_leave
         self.epoch = 0
         self.draining = False
+        self.catching_up = CatchingUp() if catching_up is None else catching_up
         # When the consumer last came by for records.
         self.polled_at_seconds = time.monotonic()
         self._groups = groups
@@ -115,7 +118,9 @@ class Groups:
 
     def sought(self, places: Iterable[Place]) -> None:
         """Take note that these are read from their committed offsets now."""
+        places = [*places]
         self._unsought.difference_update(places)
+        self.catching_up.begin(places)
 
     def seek_again(self) -> None:
         """Have all partitions read from their committed offsets: records of a poll were dropped."""
@@ -132,15 +137,16 @@ class Groups:
         """
         if self._last_words.begun:
             return set()
-        return {
-            place
-            for place, runner in self._runners.items()
-            if place not in self._unsought and not runner.is_full(place)
-        }
+        shut = self._unsought | self.catching_up.held
+        return {place for place, runner in self._runners.items() if place not in shut and not runner.is_full(place)}
 
     def hurried(self) -> bool:
         """Return whether more partitions may soon take records, so that a poll should not wait for long."""
         return not self.restored or len(self.open()) < len(self._runners)
+
+    def caught_up(self, stands: Ends) -> None:
+        """Let those be read that waited for others to stand where these do."""
+        self.catching_up.look(stands, lambda place: place in self._runners and self._runners[place].is_open(place))
 
     def put(self, place: Place, records: Sequence[Received]) -> None:
         """Hand the records of a poll over."""
@@ -217,6 +223,7 @@ class Groups:
         """Return those that work, and know of none any more."""
         runners, self._runners = self.runners, {}
         self._unsought.clear()
+        self.catching_up.forget()
         return [*runners]
 
     def _work(self, runner: PartitionRunner, places: Iterable[Place]) -> None:

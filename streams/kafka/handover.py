@@ -116,6 +116,8 @@ class Consumer(driver.Consumer):
             if epoch != self.groups.epoch:
                 return {}
             self.groups.sought(unsought)
+        if self.groups.catching_up.held:
+            self.groups.caught_up(await self.ends())
         open_places = self.groups.open()
         wanted = {
             tp

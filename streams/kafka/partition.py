@@ -64,6 +64,7 @@ class PartitionRunner:
             for place, handler in places.items()
         }
         self._turns = deque(self._lines.values())
+        self._order = {handler: number for number, handler in enumerate(group.handlers)}
         self._busy = asyncio.Lock()
         self._committing: asyncio.Task[None] | None = None
         self._halted = False
@@ -89,6 +90,11 @@ class PartitionRunner:
     def is_full(self, place: Place) -> bool:
         """Return whether so many records of this topic wait that no more should be fetched."""
         return self._lines[place].is_full
+
+    def is_open(self, place: Place) -> bool:
+        """Return whether records of this topic have been taken and are not committed yet."""
+        taken, committed = self.next_offsets.get(place), self.committed_offsets.get(place)
+        return taken is not None and (committed is None or committed < taken)
 
     def put(self, place: Place, records: Sequence[Received]) -> None:
         """Take records of a poll; raises LogError for those from before the next one.
@@ -172,7 +178,10 @@ class PartitionRunner:
                 await self._commit(self._take_ready())
 
     def _take_ready(self) -> list[Batch[Any]]:
-        """Return what is ready, as much as a transaction takes; topics take turns, and a suspect goes alone."""
+        """Return what is ready, as much as a transaction takes, in the order in which the group has its topics.
+
+        Topics take turns, and a suspect goes alone. The order is that in which a batch that was lost comes again.
+        """
         taken: list[Batch[Any]] = []
         room = self._max_records
         self._turns.rotate(-1)
@@ -184,7 +193,7 @@ class PartitionRunner:
             room -= len(taken[-1].all_records)
             if suspected:
                 break
-        return taken
+        return sorted(taken, key=lambda batch: self._order[batch.handler])
 
     async def _commit(self, batches: Sequence[Batch[Any]]) -> None:
         offsets = {

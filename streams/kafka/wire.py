@@ -90,6 +90,10 @@ def event_id(event: Scene | Feedback | Decision, stage: str) -> str:
     if isinstance(event, Feedback):
         # A scene may be spoken of more than once: what is said is part of the origin.
         return output_id(event.scene_id, f"{stage}.feedback {event.model_dump_json(exclude_none=True)}", 0)
+    if isinstance(event, Decision):
+        # A scene has one outcome, whatever it went through: at least once it may be judged again, and otherwise, and
+        # who drops what came before must drop that as well.
+        return output_id(event.scene_id, f"{stage}.outcome", 0)
     return output_id(event.scene_id, stage, event.attempt)
 
 

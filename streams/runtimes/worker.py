@@ -10,6 +10,7 @@ from typing import cast
 import structlog
 
 from schemas import topics
+from streams.kafka.catching_up import CatchingUp, Ends
 from streams.kafka.clients import client_options
 from streams.kafka.dead_letters import Failure, bury
 from streams.kafka.groups import Groups
@@ -32,7 +33,7 @@ from streams.runtimes.worker_desk import Desk
 from streams.runtimes.worker_models import ModelThread
 from streams.runtimes.worker_rows import TableRows
 from streams.runtimes.worker_table import keep_rows
-from streams.runtimes.worker_watch import Ends, Watchdog
+from streams.runtimes.worker_watch import Watchdog
 from streams.scoring.port import Scorer
 from streams.settings import KafkaSettings, Settings
 from streams.stages.admit import Refusal
@@ -102,6 +103,7 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         transactional=exactly_once,
         meter=metrics,
         reached=lambda: watchdog.reached,
+        catching_up=_catching_up(kafka, exactly_once=exactly_once),
     )
 
     app.transport = Transport(
@@ -134,6 +136,12 @@ def build(settings: Settings, scorer: Scorer, models: Mapping[str, str], fail: C
         groups, ask, busy, fail, kafka.watchdog_seconds, beginning_seconds, take_back=suspects.trials.withdraw
     )
     return Live(app, groups, models, threads, rows, metrics, watchdog)
+
+
+def _catching_up(kafka: KafkaSettings, *, exactly_once: bool) -> CatchingUp:
+    if exactly_once:
+        return CatchingUp()
+    return CatchingUp(kafka.topic(topics.SCENES), frozenset({kafka.topic(topics.FEEDBACK)}))
 
 
 def _sending(kafka: KafkaSettings) -> Sending:

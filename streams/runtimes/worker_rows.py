@@ -109,7 +109,7 @@ class PartitionRows:
             self._at_rest.pop(key, None)
         elif not self._positions:
             self._at_rest[key] = pack(value)
-        elif not self._is_behind(counts, self._at_rest.get(key)):
+        elif not self._is_behind(key, counts):
             self._at_rest[key] = pack(value + _AND + (counts or b""))
 
     def take_changes(self, in_use: int) -> Sequence[Change]:
@@ -140,7 +140,7 @@ class PartitionRows:
             self._in_use.move_to_end(key)
         return held
 
-    def _counts(self, key: str, written: bytes) -> Applied:
+    def _counts(self, key: str, written: bytes | None) -> Applied:
         try:
             return applied.read(written or None)
         except ValueError as error:
@@ -182,11 +182,12 @@ class PartitionRows:
         value = held.row.model_dump_json().encode() if held.value is None else held.value
         return pack(value + _AND + applied.write(held.counts) if self._positions else value)
 
-    def _is_behind(self, counts: bytes | None, packed: bytes | None) -> bool:
+    def _is_behind(self, key: bytes, counts: bytes | None) -> bool:
+        packed = self._at_rest.get(key)
         if packed is None:
             return False
-        known = unpack(packed).partition(_AND)[2]
-        return applied.is_behind(applied.read(counts), applied.read(known or None))
+        known, name = unpack(packed).partition(_AND)[2], key.decode(errors="replace")
+        return applied.is_behind(self._counts(name, counts), self._counts(name, known))
 
 
 class TableRows:

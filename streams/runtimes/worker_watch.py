@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from streams.kafka.catching_up import Ends
 from streams.kafka.groups import Groups
 from streams.kafka.partition import PartitionRunner
 from streams.kafka.records import Place
@@ -25,9 +26,6 @@ _LONGEST_INTERVAL_SECONDS = 5.0
 _SAID_WITHIN_SECONDS = 5.0
 # What moves on while a worker is all right, beside its partitions.
 LOOP, POLL, BEGINNING = "event loop", "poll", "beginning"
-
-# Of each partition: where the consumer stands, None where it does not know, and the end that Kafka knows.
-Ends = Mapping[Place, tuple[int | None, int]]
 
 
 class Stalled(Exception):  # noqa: N818 - what it is, not that it is an error
@@ -66,23 +64,33 @@ class Watch:
 def marks_of(groups: Groups, ends: Ends) -> Mapping[str, object]:
     """Return what should move now, and how far it is.
 
-    A partition is at rest where no record of it is open and the consumer stands at its end; else its mark is what was
-    committed, and where the consumer stands when nothing is open. One that finds no place to stand is not at rest.
+    Each topic of a partition is watched by itself, or feedback could stand still behind scenes that move. A place is at
+    rest where no record of it is open and the consumer stands at its end; else its mark is what was committed, and
+    where the consumer stands when nothing is open. One that finds no place to stand is not at rest.
     """
     if groups.draining:
         return {}
     if not groups.restored:
         return {BEGINNING: groups.epoch}
-    return {POLL: groups.polled_at_seconds, **{runner.name: _mark(runner, ends) for runner in groups.runners}}
+    held = groups.catching_up.held
+    marks: dict[str, object] = {POLL: groups.polled_at_seconds}
+    for runner in groups.runners:
+        marks |= {_name(place): _mark(runner, place, ends) for place in runner.places if place not in held}
+    return marks
 
 
-def _mark(runner: PartitionRunner, ends: Ends) -> object:
-    committed = tuple(runner.committed_offsets.items())
-    if runner.open_records:
+def _name(place: Place) -> str:
+    return f"{place.topic}-{place.partition}"
+
+
+def _mark(runner: PartitionRunner, place: Place, ends: Ends) -> object:
+    committed = runner.committed_offsets.get(place)
+    if runner.is_open(place):
         return ("open", committed)
-    stands = [(place, *ends[place]) for place in runner.places if place in ends]
-    behind = [(place, position) for place, position, end in stands if position is None or position < end]
-    return ("behind", committed, *behind) if behind else None
+    if place not in ends:
+        return None
+    position, end = ends[place]
+    return ("behind", committed, position) if position is None or position < end else None
 
 
 class Watchdog:
@@ -194,7 +202,11 @@ class Watchdog:
         _log.critical(
             "worker_stalls",
             stalled=found,
-            partitions={runner.name: _seen(runner, self._ends) for runner in runners if runner.name in found},
+            partitions={
+                runner.name: _seen(runner, self._ends)
+                for runner in runners
+                if any(_name(place) in found for place in runner.places)
+            },
             models_busy_seconds={name: seconds and round(seconds, 1) for name, seconds in self._busy().items()},
             restored=self._groups.restored,
         )

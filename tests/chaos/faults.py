@@ -61,6 +61,10 @@ def _dies(point: str, least: int, most: int, names: tuple[str, ...] = ("one",)) 
     return wounded
 
 
+def _rebalancing(name: str, says: str, point: str, victim: str = "one") -> Fault:
+    return Fault(name, says, a_third_comes, wounded=_dies(point, 1, 1, (victim,)), least_ends=1)
+
+
 def _one_of(*chances: Wounded) -> Wounded:
     def wounded(rng: random.Random, folder: Path) -> Mapping[str, Mapping[str, str]]:
         return rng.choice(chances)(rng, folder)
@@ -100,18 +104,10 @@ FAULTS: tuple[Fault, ...] = (
         wounded=_dies("restoring", 1, 2),
         least_ends=2,
     ),
-    Fault(
-        "kill-rebalancing",
-        "kill -9 of a worker that gives partitions up, or of the one that takes them over",
-        a_third_comes,
-        wounded=_one_of(
-            _dies("giving up", 1, 1),
-            _dies("given up", 1, 1),
-            _dies("fenced", 1, 1, (THIRD,)),
-            _dies("taken over", 1, 1, (THIRD,)),
-        ),
-        least_ends=1,
-    ),
+    _rebalancing("kill-giving-up", "kill -9 of a worker that is told to give partitions up", "giving up"),
+    _rebalancing("kill-given-up", "kill -9 of a worker that has just given partitions up", "given up"),
+    _rebalancing("kill-fenced", "kill -9 of whoever takes partitions over, with their owner fenced", "fenced", THIRD),
+    _rebalancing("kill-taken-over", "kill -9 of whoever has just taken partitions over", "taken over", THIRD),
     Fault("zombie", "SIGSTOP past the session timeout, then SIGCONT", stop_and_continue),
     Fault("broker", "kill -9 of the broker, which comes back", kill_the_broker),
     Fault("network-closed", "connections of a worker reset and refused", cut("closed", 1.0, 9.0), through_proxies=True),

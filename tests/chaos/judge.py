@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from operator import ne
 
 from schemas import topics
 from schemas.decision import Decision
@@ -89,19 +90,28 @@ def wrong_patients(
         if rows.get(key) != row:
             yield f"{key}: its row is not that of an uninterrupted run"
         for one in decisions:
-            said = {value for _, value in found.get(("outcome", one.scene_id, 0), ())}
+            said = {record.value for record in found.get(("outcome", one.scene_id, 0), ())}
             if said != {encode(one, at=NEVER).value}:
                 yield f"{key}: the outcome of {one.scene_id} is not that of an uninterrupted run"
 
 
 def wrong_outcomes(found: Mapping[Ident, Sequence[Said]], owed: Owed) -> Iterable[str]:
-    """Yield the records that are somewhere else, or say something else, than is owed."""
+    """Yield the records that are somewhere else, or say something else (key, value, id, origin), than is owed."""
     for ident, said in found.items():
+        wanted = owed.records.get(ident, ())
         yield from (
-            f"{ident[0]} of {ident[1]} at attempt {ident[2]} on {topic}"
-            for topic, value in said
-            if (topic, value) not in owed.records.get(ident, ())
+            f"{ident[0]} of {ident[1]} at attempt {ident[2]} on {one.topic}: {_otherwise(one, wanted)}"
+            for one in said
+            if one not in wanted
         )
+
+
+def _otherwise(said: Said, owed: Sequence[Said]) -> str:
+    """Return what of a record is not as it is owed."""
+    if not owed:
+        return "nothing is owed"
+    nearest = min(owed, key=lambda one: sum(map(ne, said, one)))
+    return ", ".join(name for name, mine, other in zip(Said._fields, said, nearest, strict=True) if mine != other)
 
 
 def broken_bounds(log: Log, gate: Gate) -> Iterable[str]:
@@ -139,12 +149,15 @@ def wrong_letters(log: Log, owed: Owed, load: Load) -> Iterable[str]:
         yield f"by reason {dict(reasons)}, and {dict(load.dead)} were sent"
 
 
+def met_in(log: Log) -> set[Met]:
+    """Return where a live consumer must meet the final decisions of a log."""
+    return {(topic, record.partition, record.offset) for topic in OUTCOMES for record in log[topic]}
+
+
 def _unmet(log: Log, met: Sequence[Met]) -> Iterable[str]:
-    there = {(topic, record.partition, record.offset) for topic in OUTCOMES for record in log[topic]}
-    yield from (f"a live consumer did not meet {place}" for place in sorted(there - set(met)))
+    yield from (f"a live consumer did not meet {place}" for place in sorted(met_in(log) - set(met)))
 
 
 def _met_more(log: Log, met: Sequence[Met]) -> Iterable[str]:
-    there = {(topic, record.partition, record.offset) for topic in OUTCOMES for record in log[topic]}
-    yield from (f"a live consumer met {place}, which was taken back" for place in sorted(set(met) - there))
+    yield from (f"a live consumer met {place}, which was taken back" for place in sorted(set(met) - met_in(log)))
     yield from (f"a live consumer met {place} again" for place, count in Counter(met).items() if count > 1)

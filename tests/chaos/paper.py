@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from fake_scorer import FakeScorer
 
@@ -11,15 +12,18 @@ from schemas.decision import Decision
 from schemas.names import Origin, Verdict
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
+from streams.kafka.wire import Message, encode
 from streams.scoring.port import Wish
 from streams.stages import admit, bridge, regeneration, resonance, rows, threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
 from streams.stages.wanting import want
+from streams.topology import goes_to
 from tests.chaos.load import said_of
 
 _SCORER = FakeScorer()
 TERMS = _SCORER.terms()
+_HEALERS = {Verdict.REGENERATE: "regeneration", Verdict.ANALOGUE: "bridge"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,22 @@ def heal(verdict: Verdict, onward: Scene, policy: Policy) -> Scene:
     if verdict is Verdict.REGENERATE:
         return regeneration.regenerate(onward, _SCORER.render([wish])[0])
     return bridge.bridge(onward, _SCORER.bridge([wish])[0], policy.routes)
+
+
+def sent(judged: Judged, at: datetime) -> tuple[str, Message]:
+    """Return what the resonance agent sends, and to which topic."""
+    decision, onward = judged.decision, judged.onward
+    if onward is None:
+        message = encode(decision, at=at, stage="resonance")
+    else:
+        message = encode(onward, at=at, stage="resonance", decision=decision)
+    return goes_to("resonance", decision.verdict.value), message
+
+
+def sent_back(verdict: Verdict, onward: Scene, policy: Policy, at: datetime) -> tuple[Scene, Message]:
+    """Return what the healing agent of a verdict makes of a scene, and what it sends."""
+    healed = heal(verdict, onward, policy)
+    return healed, encode(healed, at=at, stage=_HEALERS[verdict])
 
 
 def converse(turns: Sequence[Scene], policy: Policy) -> tuple[list[Decision], Sensitivity]:

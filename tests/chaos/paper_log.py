@@ -19,7 +19,6 @@ from streams.kafka.wire import Message, decode_feedback, decode_scene, encode, e
 from streams.stages import threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
-from streams.topology import goes_to
 from tests.chaos import paper
 from tests.chaos.judge import Met
 from tests.chaos.load import Load, said_of
@@ -107,9 +106,8 @@ class PaperLog:
             self._send(judged)
 
     def _send(self, judged: paper.Judged) -> None:
-        event = judged.decision if judged.onward is None else judged.onward
-        message = encode(event, at=_AT)
-        self.put(goes_to("resonance", judged.decision.verdict.value), message.key, message.value)
+        to, message = paper.sent(judged, _AT)
+        self.put(to, message.key, message.value, message.headers)
         if judged.onward is not None:
             self._healing.append(judged.onward)
             return
@@ -121,7 +119,8 @@ class PaperLog:
         for _ in range(min(len(self._healing), self._rng.randint(1, 20))):
             onward = self._healing.popleft()
             step = Verdict(onward.lineage[-1].outcome)
-            self._say([paper.heal(step, onward, self.policy)])
+            _, message = paper.sent_back(step, onward, self.policy, _AT)
+            self.put(topics.SCENES, message.key, message.value, message.headers)
 
     def _learn_some(self) -> None:
         for record in self._take(topics.FEEDBACK):

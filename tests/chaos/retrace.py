@@ -26,13 +26,12 @@ from schemas import topics
 from schemas.feedback import Feedback
 from schemas.scene import Scene
 from schemas.sensitivity import Sensitivity
-from streams.kafka.wire import decode_feedback, decode_row, decode_scene, encode, header, row_id
+from streams.kafka.wire import decode_feedback, decode_row, decode_scene, header, row_id
 from streams.stages import threshold
 from streams.stages.admit import Refusal
 from streams.stages.policy import Policy
-from streams.topology import goes_to
 from tests.chaos import paper
-from tests.chaos.records import Ident, Log, Said
+from tests.chaos.records import Ident, Log, Said, said_in
 
 NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -146,10 +145,11 @@ class _Key:
                 fit = count
             if count == len(self.scenes) or _id(self.scenes[count][1]) in self.named:
                 break
-            judged = paper.judge(self.scenes[count][1], row or Sensitivity(key=said.key), self.policy)
+            record, scene = self.scenes[count]
+            judged = paper.judge(scene, row or Sensitivity(key=said.key), self.policy)
             if isinstance(judged, Refusal):
                 continue
-            if any(value not in self.found.get(ident, ()) for ident, value in self._owed_for(judged)[:1]):
+            if any(one not in self.found.get(ident, ()) for ident, one in self._owed_for(judged, record.partition)[:1]):
                 break
             row = judged.row
         for _ in range(fit):
@@ -162,18 +162,18 @@ class _Key:
             self.dead[_letter(topics.SCENES, record, judged.reason.value)] += 1
             return
         self.row = judged.row
-        self.owed += self._owed_for(judged)
+        self.owed += self._owed_for(judged, record.partition)
 
-    def _owed_for(self, judged: paper.Judged) -> list[tuple[Ident, Said]]:
-        """Return the outcome of a scene; or the hop to be healed, and what is then healed."""
+    def _owed_for(self, judged: paper.Judged, number: int) -> list[tuple[Ident, Said]]:
+        """Return the outcome of a scene; or the hop to be healed, and what is then healed; all in its partition."""
         decision, onward = judged.decision, judged.onward
-        to = goes_to("resonance", decision.verdict.value)
+        to, message = paper.sent(judged, NEVER)
         if onward is None:
-            return [(("outcome", decision.scene_id, 0), (to, encode(decision, at=NEVER).value))]
-        healed = paper.heal(decision.verdict, onward, self.policy)
+            return [(("outcome", decision.scene_id, 0), said_in(to, number, message))]
+        healed, back = paper.sent_back(decision.verdict, onward, self.policy, NEVER)
         return [
-            (("hop", onward.scene_id, onward.attempt), (to, encode(onward, at=NEVER).value)),
-            (("healed", healed.scene_id, healed.attempt), (topics.SCENES, encode(healed, at=NEVER).value)),
+            (("hop", onward.scene_id, onward.attempt), said_in(to, number, message)),
+            (("healed", healed.scene_id, healed.attempt), said_in(topics.SCENES, number, back)),
         ]
 
     def _take_feedback(self) -> str:

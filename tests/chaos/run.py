@@ -17,9 +17,9 @@ from tests.chaos.audience import Audience
 from tests.chaos.cluster import Cluster
 from tests.chaos.crew import Crew, Ended
 from tests.chaos.faults import Fault
-from tests.chaos.judge import Findings, judge
+from tests.chaos.judge import Findings, judge, met_in
 from tests.chaos.load import make_load
-from tests.chaos.records import DEAD, HOPS, READ
+from tests.chaos.records import DEAD, HOPS, READ, without_repeats
 from tests.chaos.silence import longest_silences
 
 # In `strict` the ledger's promise holds at every moment, so that every row can be held against it.
@@ -58,8 +58,13 @@ class Outcome:
         return self.findings.clean and not self.troubles
 
 
-async def run(fault: Fault, seed: int, size: Size, cluster: Cluster, folder: Path, **settings: str) -> Outcome:
-    """Do a fault to a new pipeline of the cluster; `folder` is left with the workers' logs."""
+async def run(
+    fault: Fault, seed: int, size: Size, cluster: Cluster, folder: Path, *, drop_repeats: bool = False, **settings: str
+) -> Outcome:
+    """Do a fault to a new pipeline of the cluster; `folder` is left with the workers' logs.
+
+    With `drop_repeats` it is judged by what is left for whoever drops what comes again under the same id.
+    """
     began = time.monotonic()
     rng = random.Random(f"{fault.name} {seed}")
     load = make_load(seed, size.scenes, size.patient_users, fault.culprits)
@@ -86,11 +91,16 @@ async def run(fault: Fault, seed: int, size: Size, cluster: Cluster, folder: Pat
         troubles += await _send_home(crew, fault)
     log = await pipeline.read_all(READ)
     await pipeline.drop_topics()
+    met = audience.met
+    if drop_repeats:
+        log = without_repeats(log)
+        kept = met_in(log)
+        met = [place for place in met if place in kept]
     silences = longest_silences(audience.answers, scenery.struck_at or began)
     return Outcome(
         fault=fault.name,
         seed=seed,
-        findings=judge(log, audience.met, load, POLICY),
+        findings=judge(log, met, load, POLICY),
         troubles=tuple(troubles),
         silences=tuple(round(seconds, 3) for seconds in silences.values()),
         scenes=len(load.owed),

@@ -15,7 +15,7 @@ from tests.chaos.run import Outcome
 
 _HEAD = (
     "fault", "runs", "scenes", "lost", "duplicated", "wrong rows", "wrong outcomes", "bound broken", "dead letters",
-    "silence p50", "max",
+    "seconds to resume p50", "max",
 )  # fmt: skip
 
 

@@ -67,9 +67,26 @@ def change(topic: str, old: bytes, new: bytes) -> Callable[[PaperLog], None]:
 def move(place: int = 3) -> Callable[[PaperLog], None]:
     def moved(log: PaperLog) -> None:
         record = log.topics[topics.READY].pop(place)
-        log.put(topics.WITHHELD, record.key, record.value)
+        log.put(topics.WITHHELD, record.key, record.value, record.headers)
 
     return moved
+
+
+def alter(topic: str, place: int = 3, **changes: object) -> Callable[[PaperLog], None]:
+    def altered(log: PaperLog) -> None:
+        records = log.topics[topic]
+        records[place] = replace(records[place], **changes)
+
+    return altered
+
+
+def rename(topic: str, name: str, place: int = 3) -> Callable[[PaperLog], None]:
+    def renamed(log: PaperLog) -> None:
+        records = log.topics[topic]
+        headers = tuple((key, b"another" if key == name else value) for key, value in records[place].headers)
+        records[place] = replace(records[place], headers=headers)
+
+    return renamed
 
 
 def swap_rows(log: PaperLog) -> None:
@@ -129,6 +146,13 @@ def err_too_often(log: PaperLog) -> None:
         (change(topics.WITHHELD, b'"rule":"ledger.drafts"', b'"rule":"ledger.healed"'), "wrong_outcomes"),
         (change(topics.REGENERATE, b'"codes":3', b'"codes":2'), "wrong_outcomes"),
         (move(), "wrong_outcomes"),
+        (alter(topics.READY, key=b"somebody else"), "wrong_outcomes"),
+        (alter(topics.WITHHELD, partition=1), "wrong_outcomes"),
+        (alter(topics.ANALOGUE, partition=1), "wrong_outcomes"),
+        (rename(topics.READY, "ce_id"), "wrong_outcomes"),
+        (rename(topics.REGENERATE, "ce_id"), "wrong_outcomes"),
+        (rename(topics.ANALOGUE, "decision"), "wrong_outcomes"),
+        (rename(topics.SCENES, "ce_source", -1), "wrong_outcomes"),
         (err_too_often, "bound"),
         (drop("scenes.dead", 0), "dead"),
         (double("scenes.dead", 0), "dead"),

@@ -18,7 +18,7 @@ from tests.chaos.__main__ import told
 from tests.chaos.cluster import Cluster
 from tests.chaos.faults import FAULTS, Fault, find
 from tests.chaos.run import Outcome, Size, run
-from tests.chaos.wounds import FORGETS, dies
+from tests.chaos.wounds import FORGETS, UNFENCED, dies
 
 SEED = 20
 SIZE = Size(scenes=900, seconds=4.5, patient_users=12)
@@ -50,16 +50,27 @@ def test_nothing_is_lost_or_twice_and_no_row_is_wrong(fault: Fault, cluster: Clu
     assert outcome.dead == 5 + len(fault.culprits)
 
 
+REPEATS = replace(
+    find("kill-before-commit"),
+    wounded=lambda rng, folder: {"one": dies("before rows", rng.randint(1, 20), folder, "one")},
+    least_ends=1,
+)
+
+
 def test_a_worker_that_repeats_what_it_has_not_committed_is_found_out(cluster: Cluster, tmp_path: Path) -> None:
     """At least once, killed between outputs and rows: it may repeat, and does, and nothing is lost."""
-    repeats = replace(
-        find("kill-before-commit"),
-        wounded=lambda rng, folder: {"one": dies("before rows", rng.randint(1, 20), folder, "one")},
-        least_ends=1,
-    )
-    found = _run(repeats, cluster, tmp_path, kafka__guarantee="at_least_once").findings
+    found = _run(REPEATS, cluster, tmp_path, kafka__guarantee="at_least_once").findings
     assert found.twice
     assert not found.lost
+
+
+@pytest.mark.parametrize("fault", [REPEATS, find("kill")], ids=["between outputs and rows", "at random moments"])
+def test_at_least_once_is_once_for_whoever_drops_repeats_by_their_ids(
+    fault: Fault, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Also where feedback on what came out is there before the scene is judged again."""
+    outcome = _run(fault, cluster, tmp_path, drop_repeats=True, kafka__guarantee="at_least_once")
+    assert not told(outcome)
 
 
 def test_a_worker_that_forgets_its_rows_is_found_out(cluster: Cluster, tmp_path: Path) -> None:
@@ -69,5 +80,12 @@ def test_a_worker_that_forgets_its_rows_is_found_out(cluster: Cluster, tmp_path:
     assert found.wrong_outcomes
 
 
-def _run(fault: Fault, cluster: Cluster, folder: Path, **settings: str) -> Outcome:
-    return asyncio.run(run(fault, SEED, SIZE, cluster, folder, **settings))
+def test_a_zombie_that_nobody_fences_is_found_out(cluster: Cluster, tmp_path: Path) -> None:
+    unfenced = replace(find("zombie"), models={UNFENCED: "1"})
+    found = _run(unfenced, cluster, tmp_path).findings
+    assert found.twice
+    assert found.wrong_outcomes or found.wrong_rows
+
+
+def _run(fault: Fault, cluster: Cluster, folder: Path, *, drop_repeats: bool = False, **settings: str) -> Outcome:
+    return asyncio.run(run(fault, SEED, SIZE, cluster, folder, drop_repeats=drop_repeats, **settings))

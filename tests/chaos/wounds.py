@@ -20,12 +20,13 @@ from schemas import topics
 from streams.kafka.beginning import Beginning
 from streams.kafka.groups import Groups
 from streams.kafka.records import Outgoing, Place
-from streams.kafka.transactions import PlainOutbox, TransactionalOutbox, append
+from streams.kafka.transactions import PlainOutbox, Sending, TransactionalOutbox, append
 from streams.runtimes.worker_rows import TableRows
 
 ARMED = "armed"
 DIES = "WOUND_DIES"
 FORGETS = "WOUND_FORGETS"
+UNFENCED = "WOUND_UNFENCED"
 _ON_ITS_WAY_SECONDS = 0.001
 
 
@@ -69,6 +70,8 @@ def wound(environment: Mapping[str, str]) -> None:
             POINTS[point](Death(int(passes), mark.with_name(ARMED), mark))
     if FORGETS in environment:
         _forget()
+    if UNFENCED in environment:
+        _do_not_fence()
 
 
 def _before(owner: type, name: str) -> Callable[[Death], None]:
@@ -133,6 +136,16 @@ def _forget() -> None:
         del self, number, records
 
     TableRows.restore = restore  # type: ignore[method-assign]
+
+
+def _do_not_fence() -> None:
+    """Give each process transactional ids of its own, as whoever names them by a random id does."""
+    real = TransactionalOutbox.__init__
+
+    def named(self: TransactionalOutbox, sending: Sending, name: str) -> None:
+        real(self, sending, f"{name}-{os.getpid()}")
+
+    TransactionalOutbox.__init__ = named  # type: ignore[method-assign]
 
 
 POINTS: Mapping[str, Callable[[Death], None]] = {

@@ -113,3 +113,10 @@ def test_a_row_whose_positions_were_written_otherwise_stops_who_needs_it() -> No
     rows.restore(b"u-3", (GOLDEN / "v1" / "sensitivity.full.json").read_bytes(), b'{"scenes": "17"}')
     with pytest.raises(RowError, match="the header `applied` cannot be read"):
         rows.get("u-3")
+
+
+def test_a_restore_that_meets_positions_written_otherwise_stops_as_well() -> None:
+    rows, value = PartitionRows("sensitivity", positions=True), (GOLDEN / "v1" / "sensitivity.full.json").read_bytes()
+    rows.restore(b"u-3", value, b'{"scenes": [17, 0, 17, []]}')
+    with pytest.raises(RowError, match="the header `applied` cannot be read"):
+        rows.restore(b"u-3", value, b'{"scenes": "17"}')

@@ -39,17 +39,20 @@ def test_without_a_user_the_dialogue_is_the_key() -> None:
 def test_ids_follow_from_their_origin_and_nothing_else() -> None:
     early, late = (wire.encode(decision(), at=at, stage="resonance") for at in (AT, AT + timedelta(days=1)))
     assert wire.header(early.headers, "ce_id") == wire.header(late.headers, "ce_id")
-    again = decision(attempt=1)
     ids = {
         wire.event_id(scene(), "source"),
+        wire.event_id(scene(), "resonance"),
         wire.event_id(decision(), "resonance"),
-        wire.event_id(again, "resonance"),
         wire.row_id("d:1", "resonance", 0),
         wire.row_id("d:1", "threshold", 0),
         wire.event_id(feedback(accepted=True), "source"),
         wire.event_id(feedback(accepted=False), "source"),
     }
     assert len(ids) == 7
+
+
+def test_a_scene_has_one_outcome_by_id_whatever_it_went_through() -> None:
+    assert wire.event_id(decision(), "resonance") == wire.event_id(decision(attempt=1), "resonance")
 
 
 def test_a_decision_says_which_models_decided() -> None:

@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 
+from streams.kafka.catching_up import CatchingUp
 from streams.kafka.groups import Groups
 from streams.kafka.records import Place
 from streams.runtimes import worker_watch
 from streams.runtimes.worker_watch import BEGINNING, LOOP, POLL, Stalled, Watch, Watchdog, marks_of
 
-SCENES = Place("scenes", 0)
+SCENES, FEEDBACK = Place("scenes", 0), Place("feedback", 0)
+TAKEN = {SCENES: 10}
 
 
 @dataclass
@@ -26,6 +28,9 @@ class Runner:
     next_offsets: dict[Place, int] = field(default_factory=dict)
     places: tuple[Place, ...] = (SCENES,)
 
+    def is_open(self, place: Place) -> bool:
+        return self.next_offsets.get(place, 0) > self.committed_offsets.get(place, 0)
+
 
 @dataclass
 class Owned:
@@ -34,6 +39,7 @@ class Owned:
     draining: bool = False
     epoch: int = 1
     polls: int = 0
+    catching_up: CatchingUp = field(default_factory=CatchingUp)
 
     @property
     def polled_at_seconds(self) -> float:
@@ -69,18 +75,41 @@ def test_while_kafka_is_away_only_the_loop_can_stall() -> None:
     assert watch.stalled(0.0) == {"rows-0": 2.0, LOOP: 6.0}
 
 
-def test_a_partition_is_at_rest_at_its_end_with_nothing_open() -> None:
-    assert marks(Owned())["rows-0"] is None
-    assert marks(Owned(), {SCENES: (7, 7)})["rows-0"] is None
-    assert marks(Owned(), {SCENES: (6, 7)})["rows-0"] is not None
-    assert marks(Owned(), {SCENES: (None, 7)})["rows-0"] is not None
+def test_a_topic_is_at_rest_at_its_end_with_nothing_open() -> None:
+    assert marks(Owned())["scenes-0"] is None
+    assert marks(Owned(), {SCENES: (7, 7)})["scenes-0"] is None
+    assert marks(Owned(), {SCENES: (6, 7)})["scenes-0"] is not None
+    assert marks(Owned(), {SCENES: (None, 7)})["scenes-0"] is not None
 
 
 def test_open_records_move_by_commits_and_the_consumer_by_its_position() -> None:
-    busy = Owned((Runner(open_records=3, committed_offsets={SCENES: 4}),))
-    assert marks(busy, {SCENES: (6, 9)})["rows-0"] == marks(busy, {SCENES: (8, 9)})["rows-0"]
-    idle = Owned((Runner(committed_offsets={SCENES: 4}),))
-    assert marks(idle, {SCENES: (6, 9)})["rows-0"] != marks(idle, {SCENES: (8, 9)})["rows-0"]
+    busy = Owned((Runner(next_offsets=TAKEN, committed_offsets={SCENES: 4}),))
+    assert marks(busy, {SCENES: (10, 19)})["scenes-0"] == marks(busy, {SCENES: (12, 19)})["scenes-0"] is not None
+    idle = Owned((Runner(next_offsets={SCENES: 4}, committed_offsets={SCENES: 4}),))
+    assert marks(idle, {SCENES: (6, 9)})["scenes-0"] != marks(idle, {SCENES: (8, 9)})["scenes-0"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "ends"),
+    [({FEEDBACK: 3}, {FEEDBACK: (3, 3)}), ({FEEDBACK: 2}, {FEEDBACK: (2, 3)}), ({}, {FEEDBACK: (0, 3)})],
+)
+def test_feedback_that_stands_still_while_scenes_move_stalls(
+    taken: dict[Place, int], ends: dict[Place, tuple[int | None, int]]
+) -> None:
+    runner = Runner(places=(SCENES, FEEDBACK), next_offsets={SCENES: 100, **taken})
+    owned, watch = Owned((runner,)), Watch()
+    for done in range(1, 6):
+        runner.committed_offsets = {SCENES: done, **({FEEDBACK: 2} if taken else {})}
+        watch.look(marks(owned, ends), 2.0, reached=True)
+    assert watch.stalled(0.0) == {"feedback-0": 8.0}
+
+
+def test_what_waits_for_another_topic_to_catch_up_does_not_stall() -> None:
+    owned = Owned((Runner(places=(SCENES, FEEDBACK)),), catching_up=CatchingUp("scenes", frozenset({"feedback"})))
+    ends: Mapping[Place, tuple[int | None, int]] = {SCENES: (6, 7), FEEDBACK: (6, 7)}
+    assert "feedback-0" in marks(owned, ends)
+    owned.catching_up.begin([SCENES])
+    assert marks(owned, ends).keys() == {POLL, "scenes-0"}
 
 
 def test_a_worker_that_begins_or_drains_is_watched_for_that_alone() -> None:
@@ -104,7 +133,7 @@ def dog(owned: Owned, fail: Callable[[BaseException], Any], limit_seconds: float
 
 @pytest.mark.parametrize(
     ("owned", "what", "least_seconds"),
-    [(Owned((Runner(open_records=3),)), "rows-0", 0.2), (Owned(restored=False), BEGINNING, 0.5)],
+    [(Owned((Runner(next_offsets=TAKEN),)), "scenes-0", 0.2), (Owned(restored=False), BEGINNING, 0.5)],
 )
 def test_a_stall_is_told_with_what_was_seen(owned: Owned, what: str, least_seconds: float) -> None:
     told: list[BaseException] = []
@@ -143,7 +172,7 @@ def test_a_worker_that_works_is_left_alone() -> None:
     told: list[BaseException] = []
 
     async def run() -> None:
-        runner = Runner(open_records=3)
+        runner = Runner(next_offsets=TAKEN)
         dog(Owned((runner,)), told.append).start(asyncio.get_running_loop())
         for done in range(20):
             runner.committed_offsets = {SCENES: done}
@@ -165,7 +194,7 @@ def test_a_stall_is_told_although_nothing_can_be_said(monkeypatch: pytest.Monkey
     monkeypatch.setattr(worker_watch, "_SAID_WITHIN_SECONDS", 0.01, raising=False)
     monkeypatch.setattr("sys.stderr", SimpleNamespace(write=write, flush=lambda: None, fileno=lambda: 2))
     monkeypatch.setattr(worker_watch._log, "critical", lambda *_, **__: write(""), raising=False)
-    watchdog = dog(Owned((Runner(open_records=3),)), told.append)
+    watchdog = dog(Owned((Runner(next_offsets=TAKEN),)), told.append)
     watchdog._reached = True
     for _ in range(30):
         watchdog.look()
@@ -179,7 +208,7 @@ def test_a_stall_is_told_although_nothing_can_be_said(monkeypatch: pytest.Monkey
             thread.join(5)
 
 
-@pytest.mark.parametrize(("what", "blamed"), [("rows-0", False), (POLL, False), (LOOP, True)])
+@pytest.mark.parametrize(("what", "blamed"), [("scenes-0", False), (POLL, False), (LOOP, True)])
 def test_what_was_noted_of_records_is_taken_back_where_the_loop_goes_on(what: str, blamed: bool) -> None:
     told: list[BaseException | None] = []
 
@@ -187,7 +216,7 @@ def test_what_was_noted_of_records_is_taken_back_where_the_loop_goes_on(what: st
         told.append(None)
 
     async def run() -> None:
-        watchdog = dog(Owned((Runner(open_records=3),)), told.append)
+        watchdog = dog(Owned((Runner(next_offsets=TAKEN),)), told.append)
         watchdog._take_back, watchdog._loop = take_back, asyncio.get_running_loop()
         await asyncio.to_thread(watchdog._tell, {what: 7.0})
 
