@@ -34,3 +34,12 @@ def logs() -> Iterator[None]:
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Undo what a service of a test set up: it would end this process with 0, in the middle of the tests."""
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for one, handler in handlers.items():
+        signal.signal(one, handler)

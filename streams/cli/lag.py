@@ -13,18 +13,21 @@ from streams.cli.configured import load_settings
 from streams.cli.lag_view import console, detail, overview
 from streams.cli.terminal import clean
 from streams.kafka.clients import BrokerAway
-from streams.ops.lag.snapshot import GroupLag, Snapshot
+from streams.ops.lag.rules import REST_SECONDS
+from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot
 from streams.ops.lag.watch import Watcher
 
 # What is redrawn has to fit: so many rows at least, with so many lines for what stands around them.
 _FEW, _AROUND = 3, 9
+_SPAN_SECONDS = 2.0
 _ALARMS = frozenset({"WARN", "STOP", "STALL", "REWIND"})
 
 Name = Annotated[str | None, typer.Argument(metavar="GROUP", help="A group's partitions; all groups without it.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the snapshot as JSON, with --watch one a line.")]
 Span = Annotated[
-    float, typer.Option("--span", min=0.5, help="Seconds from one look to the next; rates come from both.")
+    float | None,
+    typer.Option("--span", min=0.5, help="Seconds from one look to the next (2; 10 where nobody reads what waits)."),
 ]
 Once = Annotated[bool, typer.Option("--once", help="Look once: faster, and without rates.")]
 
@@ -33,18 +36,19 @@ def lag(
     group: Name = None,
     watch: Watch = False,  # noqa: FBT002 - a flag of the command line
     as_json: AsJson = False,  # noqa: FBT002 - as watch
-    span: Span = 2.0,
+    span: Span = None,
     once: Once = False,  # noqa: FBT002 - as watch
 ) -> None:
     """Show the lag of any consumer group of this Kafka, its age, rates, time to catch up, and a verdict.
 
     Verdicts are Burrow's: OK, WARN (falling behind), STOP (nobody reads), STALL (a member stands still) and REWIND (it
-    went back). STALL and WARN are told from a minute of looks: use --watch, or --span 60.
+    went back). STOP is told from ten seconds of looks, STALL and WARN from a minute: use --watch, or --span 60.
 
     Exit 0 where nothing alarms, 1 where a group has an alarm or could not be looked at, 2 where Kafka could not be.
     """
     settings = load_settings()
-    ops = settings.ops if not watch else settings.ops.model_copy(update={"every_seconds": span})
+    every = _SPAN_SECONDS if span is None else span
+    ops = settings.ops.model_copy(update={"every_seconds": every}) if watch else settings.ops
     watcher = Watcher.of(settings.kafka, ops, only=group)
     if watch:
         _watch(watcher, group, as_json=as_json)
@@ -63,12 +67,23 @@ def lag(
         raise typer.Exit(1)
 
 
-def _look(watcher: Watcher, name: str | None, span: float) -> Snapshot:
+def _look(watcher: Watcher, name: str | None, span: float | None) -> Snapshot:
     snapshot = _found(watcher.look(), name)
-    if span:
+    if span is None:
+        span = _SPAN_SECONDS
+        deserted = [one.group for one in _only(snapshot, name).groups if any(map(_waits_for_nobody, one.partitions))]
+        if deserted:
+            span = REST_SECONDS
+            names = ", ".join(map(clean, deserted))
+            typer.echo(f"no member reads all that waits for {names}: looking {REST_SECONDS:g} s for a commit", err=True)
+    if span > 0.0:
         time.sleep(span)
         snapshot = _found(watcher.look(), name)
     return snapshot
+
+
+def _waits_for_nobody(one: PartitionLag) -> bool:
+    return one.verdict.health == "UNKNOWN" and one.member is None and one.lag is not None and one.lag > 0
 
 
 def _watch(watcher: Watcher, name: str | None, *, as_json: bool) -> None:

@@ -101,10 +101,19 @@ def test_stop_is_said_only_where_nobody_reads_and_stall_only_where_somebody_may(
 
 
 @given(cases())
-def test_a_reader_who_left_is_told_at_the_second_look(case: Case) -> None:
-    looks = [Look(0.0, 7, 5_000), Look(1.0, 7, 5_000)]
-    left = replace(case, looks=looks, reader="nobody", age_seconds=120.0, lost=0)
-    assert health(left) == "STOP"
+def test_a_reader_who_left_is_told_when_it_could_have_committed_twice(case: Case) -> None:
+    left = replace(case, reader="nobody", age_seconds=120.0, lost=0, horizon_seconds=None)
+    looks = [Look(float(second), 7, 5_000) for second in range(0, 12, 2)]
+    assert health(replace(left, looks=looks)) == "STOP"
+    for count in range(1, 6):
+        assert health(replace(left, looks=looks[:count])) == "UNKNOWN"
+
+
+@given(cases(), st.integers(0, 5))
+def test_one_that_commits_without_being_a_member_has_not_stopped(case: Case, place: int) -> None:
+    looks = [Look(2.0 * number, 7 + (number > place), 5_000 + number) for number in range(7)]
+    reads = replace(case, looks=looks, reader="nobody", age_seconds=120.0, lost=0)
+    assert health(reads) != "STOP"
 
 
 @given(cases())

@@ -20,6 +20,8 @@ from streams.ops.words import duration, records
 Reader = Literal["member", "nobody", "unknown"]
 # Burrow's default: so many points of the window are compared, so that one commit in between proves nothing.
 _POINTS = 10
+# Twice what clients let pass between two commits (auto.commit.interval.ms): who reads without joining commits too.
+REST_SECONDS = 10.0
 
 
 class Look(NamedTuple):
@@ -156,9 +158,11 @@ def _always(_: Case, __: Floors) -> bool:
 
 
 def _rests(case: Case, seconds: float) -> bool:
-    """Return whether it stands where it stood at the look before, and at all those of the last so many seconds."""
+    """Return whether it stands where it stood at all looks of the last so many seconds, and these span enough."""
     before = [look for look in case.looks[:-1] if case.now.at - look.at <= seconds] or case.looks[-2:-1]
-    return bool(before) and all(look.committed == case.now.committed for look in before)
+    if not before or case.now.at - before[0].at < min(REST_SECONDS, seconds):
+        return False
+    return all(look.committed == case.now.committed for look in before)
 
 
 def _moved(case: Case) -> bool:
@@ -212,8 +216,9 @@ def _say_short(case: Case, _: Floors) -> str:
 
 
 def _say_early(case: Case, floors: Floors) -> str:
+    nobody = "no member of the group reads it; " if case.reader == "nobody" else ""
     looked = "one look tells no direction" if len(case.looks) == 1 else f"{duration(case.span)} of looks so far"
-    return f"{_waits(case)}; too early to tell, {looked} ({duration(floors.settle_seconds)} are needed)"
+    return f"{nobody}{_waits(case)}; too early to tell, {looked} ({duration(floors.settle_seconds)} are needed)"
 
 
 def _say_behind(case: Case, _: Floors) -> str:
