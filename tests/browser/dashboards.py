@@ -22,11 +22,17 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 class Dashboard:
-    """The dashboard's process; `address` is where its page is."""
+    """The dashboard's process; `address` is where its page is. Without a token nobody can sign in."""
 
-    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, environment: Mapping[str, str] | None = None, token: str | None = TOKEN
+    ) -> None:
         self._log = folder / "dashboard.log"
-        given = {**os.environ, "SCENESTREAM_DASHBOARD__TOKEN": TOKEN, **(environment or {})}
+        given = {
+            **os.environ,
+            **({} if token is None else {"SCENESTREAM_DASHBOARD__TOKEN": token}),
+            **(environment or {}),
+        }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [PROGRAM, "dashboard", "--port", "0", *options],

@@ -6,20 +6,14 @@ import json
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-import fake_runs
 import pytest
-from chromium import WORST_CONTRAST, chromium
+from chromium import WORST_CONTRAST
 from dashboards import Dashboard, Visit
 from playwright.sync_api import Browser, expect
-
-from schemas.names import Verdict
-from schemas.sensitivity import Account, Sensitivity
-from streams.replay.report import write_report
 
 VIEWS = ("", "verdicts", "dead", "dialogue", "replays")
 # Everything that can be reached by Tab has a name, a role, and shows that it is reached.
@@ -36,69 +30,6 @@ BADLY_MARKED = """() => [
 ].map((one) => one.outerHTML.slice(0, 120))"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("runs")
-    decisions = fake_runs.decisions_of(400)
-    hostile = [
-        one.model_copy(
-            update={"task": fake_runs.HOSTILE, "rule": f"{one.rule}{fake_runs.HOSTILE}", "reason": fake_runs.HOSTILE}
-        )
-        for one in decisions
-    ]
-    runs = {
-        "plain": fake_runs.write_run(folder / "plain", decisions, dead=fake_runs.some_dead()),
-        "hostile": fake_runs.write_run(
-            folder / "hostile", hostile, words=fake_runs.HOSTILE, dead=fake_runs.some_dead()
-        ),
-    }
-    # The same scenes but the first nine, and where the first thirty said something, silence.
-    silenced = {one.scene_id for one in [one for one in decisions if one.final and one.verdict is Verdict.READY][:30]}
-    gone = list(dict.fromkeys(one.scene_id for one in decisions))[:9]
-    changed = [
-        one.model_copy(update={"verdict": Verdict.WITHHELD, "rule": "ledger.drafts"})
-        if one.final and one.scene_id in silenced
-        else one
-        for one in decisions
-        if one.scene_id not in gone
-    ]
-    runs["other"] = fake_runs.write_run(folder / "other", changed)
-    (runs["other"] / "sensitivity.jsonl").write_text("")
-    write_report(runs["plain"])
-    (runs["plain"] / "sensitivity.jsonl").write_text("".join(f"{row.model_dump_json()}\n" for row in some_rows()))
-    (runs["hostile"] / "sensitivity.jsonl").write_text("")
-    return runs
-
-
-def some_rows() -> Iterator[Sensitivity]:
-    """Rows of three tasks, some with more errors than were promised."""
-    for number in range(24):
-        drafts = Account(
-            emitted=2 * number,
-            errors=number // 2,
-            pending=number % 5,
-            expected=0.31 * (number % 5),
-            labelled_risk=0.2 * number,
-            labelled=2 * number,
-        )
-        healed = Account(emitted=number, errors=number // 5, pending=1, expected=0.4, labelled_risk=0.3, labelled=1)
-        task = ("support", "booking", None)[number % 3]
-        yield Sensitivity(key=f"u{number}", task=task, offered=5 * number, drafts=drafts, healed=healed)
-
-
-@pytest.fixture(scope="module")
-def shown(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    options = [part for folder in folders.values() for part in ("--run", str(folder))]
-    with Dashboard(tmp_path_factory.mktemp("cwd"), *options) as dashboard:
-        yield dashboard
-
-
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390), ("dark", 800)])
 def test_every_view_is_whole_quiet_legible_and_fits(
     browser: Browser, shown: Dashboard, scheme: Literal["light", "dark"], width: int
@@ -107,7 +38,7 @@ def test_every_view_is_whole_quiet_legible_and_fits(
         for view in VIEWS:
             page = visit.go(view)
             if view == "verdicts":
-                expect(page.locator("[data-chart][data-drawn]")).to_have_count(3)
+                expect(page.locator("[data-chart][data-drawn]")).to_have_count(2)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, view
             ratio, where = page.evaluate(WORST_CONTRAST)
             assert ratio >= 4.5, f"{view}: {where}"

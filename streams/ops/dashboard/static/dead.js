@@ -2,33 +2,39 @@
 import { h, say } from "./dom.js";
 import * as feed from "./feed.js";
 import { bytes, count, date, epoch, plural, span } from "./format.js";
-import { ask, canSignIn, showsTexts, signedIn } from "./session.js";
+import { ask, canSignIn, maskedWords, showsTexts, signedIn } from "./session.js";
 
+const lookOf = (group) => `${group.count} ${group.newest}`;
 const keyOf = (name) => JSON.stringify([name.topic, name.stage, name.reason]);
 const again = () => window.dispatchEvent(new Event("redraw"));
 // Per group: what a dry run said, what was sent back, what went wrong.
 const told = new Map();
+// The letters with words, of which run, and what was published when they were asked for.
 let unmasked = null;
-let masked = true;
+let ofRun = null;
+let asked = null;
+let asking = false;
 
-const withTexts = async () => {
-  masked = false;
+const withTexts = async (live) => {
+  const run = feed.shownRun();
+  [asking, asked] = [true, live];
   try {
-    unmasked = await ask(`/api/letters?texts=1${feed.shownRun() ? `&run=${encodeURIComponent(feed.shownRun())}` : ""}`);
+    const found = await ask(`/api/letters?texts=1${run ? `&run=${encodeURIComponent(run)}` : ""}`);
+    if (showsTexts() && run === feed.shownRun()) [unmasked, ofRun] = [found, run];
   } catch (error) {
     unmasked = null;
     say(error.message);
   }
+  asking = false;
   again();
 };
 
 const current = () => {
-  if (!showsTexts()) {
-    masked = true;
-    unmasked = null;
-  } else if (masked) withTexts();
   const live = feed.get("letters");
-  return unmasked && live && unmasked.letters === live.letters ? unmasked : live;
+  if (!showsTexts()) [unmasked, asked] = [null, null];
+  else if (live && asked !== live && !asking) withTexts(live);
+  // What arrived meanwhile is on its way with its words; until then those that are known stay.
+  return unmasked && live && ofRun === feed.shownRun() ? unmasked : live;
 };
 
 const sample = (one) => h("details", { class: "numbers", "data-key": one.place }, h("summary", null, h("span", { class: "mono" }, one.place), ` · ${date(epoch(one.failed_at))}${one.redrives ? ` · sent back ${one.redrives}×` : ""}`),
@@ -55,11 +61,13 @@ const buttons = (group) => {
   if (!canSignIn()) return h("p", { class: "note" }, "Read-only: start the dashboard with SCENESTREAM_DASHBOARD__TOKEN, or use ", h("code", null, `scenestream dead redrive --topic ${quoted(group.name.topic)} --reason ${quoted(group.name.reason)}`), ".");
   if (!signedIn()) return h("p", { class: "note" }, "Sign in to send letters back.");
   const said = told.get(keyOf(group.name));
-  const ready = said?.report?.dry_run && said.report.sent_back > 0;
+  // What came since is in no dry run.
+  const stale = said?.report?.dry_run && said.of !== lookOf(group);
+  const ready = said?.report?.dry_run && said.report.sent_back > 0 && !stale;
   const data = { "data-topic": group.name.topic, "data-stage": group.name.stage, "data-reason": group.name.reason };
   return h("div", { class: "actions" },
     h("button", { type: "button", class: "do second", "data-do": "dry", ...data, disabled: said?.busy, "data-key": "dry" }, "Dry run"),
-    h("button", { type: "button", class: "do", "data-do": "redrive", ...data, disabled: said?.busy || !ready, title: ready ? null : "A dry run comes first", "data-key": "redrive" }, ready ? `Send ${count(said.report.sent_back)} back` : "Send back"));
+    h("button", { type: "button", class: "do", "data-do": "redrive", ...data, disabled: said?.busy || !ready, title: ready ? null : stale ? "Letters came or went since: a new dry run comes first" : "A dry run comes first", "data-key": "redrive" }, ready ? `Send ${count(said.report.sent_back)} back` : "Send back"));
 };
 
 const groupCard = (group) => h("article", { class: "panel letter-group", "data-key": keyOf(group.name), "data-reason": group.name.reason },
@@ -74,7 +82,7 @@ export const draw = () => {
   const unread = (letters.refused ?? []).map((told) => h("p", { class: "notice", "data-key": told }, told, ". Its letters are not shown."));
   if (!letters.groups.length) return [heading, ...unread, h("p", { class: "empty", "data-key": "empty" }, unread.length ? "None in the topics that can be read." : "None: everything that came was read, or sent back.")];
   return [heading, ...unread,
-    h("p", { class: "note section-note", "data-key": "how" }, `${plural(letters.letters, "letter")}${letters.cut ? " looked at; there are more" : ""}. ${showsTexts() ? "Words and ids are shown as they are." : "Words and ids are masked: how many characters there were, not which."}`),
+    h("p", { class: "note section-note", "data-key": "how" }, `${plural(letters.letters, "letter")}${letters.cut ? " looked at; there are more" : ""}. ${maskedWords(letters === unmasked)}${letters === unmasked ? "" : " Of words there is how many characters there were, not which."}`),
     h("div", { class: "letters", "data-key": "letters" }, letters.groups.map(groupCard))];
 };
 
@@ -82,11 +90,12 @@ export const act = async (what, data) => {
   const name = { topic: data.topic, stage: data.stage, reason: data.reason };
   const key = keyOf(name);
   const dry = what === "dry";
+  const group = feed.get("letters")?.groups.find((one) => keyOf(one.name) === key);
   told.set(key, { ...told.get(key), busy: true, error: null });
   again();
   try {
     const report = await ask("/api/letters/redrive", { method: "POST", body: { name, dry_run: dry } });
-    told.set(key, { report });
+    told.set(key, { report, of: group && lookOf(group) });
     say(dry ? `${report.sent_back} would be sent back` : `${report.sent_back} sent back`);
   } catch (error) {
     told.set(key, { error: error.message });

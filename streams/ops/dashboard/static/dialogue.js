@@ -2,7 +2,7 @@
 import { h, say } from "./dom.js";
 import * as feed from "./feed.js";
 import { DASH, capital, count, epoch, known, number, plural, span, time } from "./format.js";
-import { ask, canSignIn, events, showsTexts, signedIn } from "./session.js";
+import { ask, canSignIn, events, listen, maskedWords, mayName, showsTexts, signedIn } from "./session.js";
 
 const again = () => window.dispatchEvent(new Event("redraw"));
 const HUES = { ready: "ready", withheld: "withheld-line", reasoning: "reasoning", regenerate: "regenerate", analogue: "analogue" };
@@ -26,13 +26,16 @@ const query = () => `${feed.shownRun() ? `run=${encodeURIComponent(feed.shownRun
 const refresh = async () => {
   if (asking || !wanted) return;
   asking = true;
-  const asked = wanted;
+  const [asked, words] = [wanted, showsTexts()];
   try {
     const next = await ask(`/api/dialogue?${query()}`);
-    // A scan of whole topics knows more than memory does.
-    if (asked === wanted && (!found || next.steps.length >= found.steps.length || texts !== showsTexts())) found = next;
-    texts = showsTexts();
-    wrong = null;
+    // Who signed out, or masked them, while it was on its way sees no words; it is asked for again.
+    if (asked === wanted && words === showsTexts()) {
+      // A scan of whole topics knows more than memory does.
+      if (!found || next.steps.length >= found.steps.length || texts !== words) found = next;
+      texts = words;
+      wrong = null;
+    }
   } catch (error) {
     if (asked === wanted) wrong = error.message;
   }
@@ -46,16 +49,17 @@ const stop = () => {
 };
 const scan = async () => {
   const mine = { going: new AbortController(), share: 0, records: 0, found: 0 };
+  const words = showsTexts();
   [scanning, wrong] = [mine, null];
   again();
   try {
     for await (const [name, document] of events(`/api/dialogue/scan?${query()}`, mine.going.signal)) {
       if (scanning !== mine) return;
+      if (words !== showsTexts()) throw new Error("words were masked or shown meanwhile; look again");
       if (name === "progress") Object.assign(mine, document);
       else if (name === "failed") throw new Error(document.error);
       else {
-        found = document;
-        scanning = null;
+        [found, texts, scanning] = [document, words, null];
         say(`${found.steps.length} steps found`);
       }
       again();
@@ -63,6 +67,7 @@ const scan = async () => {
     if (scanning === mine) throw new Error("the search was cut off");
   } catch (error) {
     if (scanning !== mine) return;
+    mine.going.abort();
     [wrong, scanning] = [error.message, null];
     again();
   }
@@ -135,7 +140,6 @@ const turns = (steps) => {
   })].filter(Boolean);
 };
 
-const mayName = () => signedIn() || feed.get("about")?.veiled === false;
 const form = () => !mayName() ? h("p", { class: "note section-note", "data-key": "how-named" }, `${canSignIn() ? "Sign in" : "Start the dashboard with SCENESTREAM_DASHBOARD__TOKEN and sign in"} to follow a dialogue or a user by id. Until then ids are masked, and the latest dialogues can be followed by their masks.`) : h("form", { class: "form", "data-do": "find", role: "search", "data-key": "form" },
   h("label", { class: "field" }, "Dialogue or user", h("input", { id: "find-dialogue", name: "id", required: true, autocomplete: "off", spellcheck: "false", "data-keep": "find" })),
   h("label", { class: "field" }, "Which of these", h("select", { name: "by", "data-keep": "by" }, h("option", { value: "dialogue" }, "a dialogue's id"), h("option", { value: "user" }, "a user's id"))),
@@ -144,7 +148,8 @@ const form = () => !mayName() ? h("p", { class: "note section-note", "data-key":
 const withNames = async (listed) => {
   naming = listed;
   try {
-    named = (await ask(`/api/latest?texts=1${feed.shownRun() ? `&run=${encodeURIComponent(feed.shownRun())}` : ""}`)).dialogues;
+    const { dialogues } = await ask(`/api/latest?texts=1${feed.shownRun() ? `&run=${encodeURIComponent(feed.shownRun())}` : ""}`);
+    named = showsTexts() ? dialogues : null;
   } catch (error) {
     named = null;
     say(error.message);
@@ -156,9 +161,11 @@ const latest = () => {
   if (!showsTexts()) [named, naming] = [null, null];
   else if (naming !== listed) withNames(listed);
   const some = named ?? listed;
+  // A run's directory does not say when.
+  const isRun = feed.get("about")?.source === "run";
   return h("section", { "data-key": "latest", "aria-labelledby": "latest-title" }, h("h2", { id: "latest-title" }, "Latest dialogues"),
-    some.length ? h("div", { class: "scroll" }, h("table", { class: "narrow" }, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Dialogue"), h("th", { scope: "col" }, "Records"), h("th", { scope: "col" }, "Last heard of"))),
-      h("tbody", null, some.map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row", class: "left wrap" }, h("a", { href: `#/dialogue/dialogue/${encodeURIComponent(one.id)}` }, one.id)), h("td", null, count(one.records)), h("td", null, one.at ? `${span(Math.max(0, Math.round(feed.now() - one.at)))} ago` : DASH))))))
+    some.length ? h("div", { class: "scroll" }, h("table", { class: "narrow" }, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Dialogue"), h("th", { scope: "col" }, "Records"), !isRun && h("th", { scope: "col" }, "Last heard of"))),
+      h("tbody", null, some.map((one) => h("tr", { "data-key": one.id }, h("th", { scope: "row", class: "left wrap" }, h("a", { href: `#/dialogue/dialogue/${encodeURIComponent(one.id)}` }, one.id)), h("td", null, count(one.records)), !isRun && h("td", null, one.at ? `${span(Math.max(0, Math.round(feed.now() - one.at)))} ago` : DASH))))))
       : h("p", { class: "empty" }, "None was seen yet."));
 };
 
@@ -168,6 +175,7 @@ export const draw = ([by, id]) => {
     stop();
     [wanted, found, wrong, all] = [next, null, null, false];
   }
+  if (texts && !showsTexts()) [found, texts] = [null, false];
   if (as !== signedIn()) [as, wrong] = [signedIn(), null];
   const records = feed.get("pulse")?.records;
   if (wanted && (beat !== records || !found || texts !== showsTexts()) && !asking && !wrong) {
@@ -186,7 +194,7 @@ export const draw = ([by, id]) => {
   const users = [...new Set(steps.map((step) => step.user_id).filter(known))];
   const who = wanted.by === "dialogue" && users.length === 1 && [" All of ", h("a", { href: `#/dialogue/user/${encodeURIComponent(users[0])}` }, h("bdi", null, users[0])), ". "];
   const source = feed.get("about")?.source;
-  parts.push(h("p", { class: "note section-note", "data-key": "told" }, steps.length ? `${plural(steps.length, "step")}${found.cut ? `, and ${count(found.cut)} older ones` : ""}. ${found.texts_shown ? "Words and ids are shown as they are." : "Words and ids are masked."} ` : "Nothing of it among the latest records. ", who,
+  parts.push(h("p", { class: "note section-note", "data-key": "told" }, steps.length ? `${plural(steps.length, "step")}${found.cut ? `, and ${count(found.cut)} older ones` : ""}. ${maskedWords(found.texts_shown)} ` : "Nothing of it among the latest records. ", who,
     !found.whole && source !== "run" && !scanning ? h("button", { type: "button", class: "do second", "data-do": "scan" }, "Look through the whole topics") : ""));
   if (!steps.length && found.whole) parts.push(h("p", { class: "empty", "data-key": "none" }, `No record of ${wanted.by} ${wanted.id} is there.`));
   return [...parts, ...turns(steps)];
@@ -207,3 +215,9 @@ export const act = (what, data, on) => {
   }
 };
 export const leave = stop;
+// An id that somebody typed is theirs: whoever comes after them finds it neither here nor in the address.
+let wasSignedIn = false;
+listen(() => {
+  if (wasSignedIn && !mayName() && location.hash.startsWith("#/dialogue/")) location.replace("#/dialogue");
+  wasSignedIn = signedIn();
+});

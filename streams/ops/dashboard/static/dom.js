@@ -29,11 +29,14 @@ const sync = (old, now) => {
     if (old.data !== now.data) old.data = now.data;
     return;
   }
-  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  // Who draws itself marks itself, too: plotly finds its charts again by a class.
+  const draws = old.hasAttribute("data-keep");
+  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value && !(draws && name === "class")) old.setAttribute(name, value);
+  if (draws) return;
   for (const { name } of [...old.attributes]) {
     if (!now.hasAttribute(name) && !(THEIRS.has(name) && /^(DETAILS|DIALOG)$/.test(old.nodeName))) old.removeAttribute(name);
   }
-  if (!old.hasAttribute("data-keep")) morph(old, [...now.childNodes]);
+  morph(old, [...now.childNodes]);
 };
 
 // Make the children of `parent` look like `nodes`, touching only what differs: focus, scrolling and animations stay.

@@ -44,7 +44,11 @@ const extend = () => {
   const fresh = new Map();
   for (const topic of group.topics) topic.partition.forEach((partition, index) => fresh.set(`${topic.topic} ${partition}`, { topic: topic.topic, partition, value: topic.lag[index] }));
   for (const [key, { topic, partition }] of fresh) if (!history.rows.has(key)) history.rows.set(key, { topic, partition, lag: history.at.slice(1).map(() => null) });
-  for (const [key, row] of history.rows) row.lag.push(fresh.get(key)?.value ?? null);
+  for (const [key, row] of history.rows) {
+    row.lag.push(fresh.get(key)?.value ?? null);
+    // A topic that is gone stays for as long as the picture has looks of it.
+    if (!fresh.has(key) && !row.lag.slice(-LOOKS).some(known)) history.rows.delete(key);
+  }
   if (history.at.length > LOOKS) {
     history.at.shift();
     for (const row of history.rows.values()) row.lag.shift();
@@ -52,8 +56,12 @@ const extend = () => {
 };
 feed.listen((name) => name === "lag" && extend());
 
-// A group that keeps up has a few on their way at every look, and rates that say nothing of an end.
-const catchUp = (one) => (one.health === "OK" && (one.age ?? 0) < 10 && (one.catch_up === "never" || one.catch_up > 60) ? h("span", { class: "quiet" }, "keeping up") : span(one.catch_up));
+// A group that keeps up has a few on their way at every look, and rates that say nothing of an end; where nothing goes
+// out, what is on its way is too young to tell.
+const catchUp = (one) => {
+  if (one.health !== "OK" || (one.age ?? 0) >= 10 || !(one.catch_up === "never" || one.catch_up > 60)) return span(one.catch_up);
+  return one.out > 0 ? h("span", { class: "quiet" }, "keeping up") : DASH;
+};
 
 const MEANT = {
   Verdict: "OK, WARN (falls behind), STOP (nothing is read), STALL (read, and not got on with), REWIND (went back), UNKNOWN",
@@ -65,11 +73,13 @@ const MEANT = {
   "Kept for": "Until Kafka deletes the oldest message that waits; a dash where none waits or none is deleted",
   "Read by": "The member of the group that has this partition",
 };
+// A topic's name stays as it is.
+const sentence = (evidence) => `${/^\S+\[/.test(evidence) ? evidence : capital(evidence)}.`;
 const column = (name, kind) => h("th", { scope: "col", class: kind, title: MEANT[name] }, name);
 
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
   h("th", { scope: "row", class: "left" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
-  h("td", null, !group.members && group.lag ? h("span", { class: "tag", "data-tone": "bad" }, "nobody reads") : verdict(group.health)),
+  h("td", null, verdict(group.health), !group.error && group.members === 0 && group.lag > 0 && h("div", { class: "note" }, "nobody reads")),
   h("td", { "data-figure": "lag" }, atMost(group.lag, group.upper)),
   h("td", null, span(group.age)),
   h("td", { class: "optional", "data-figure": "in" }, rate(group.in)),
@@ -162,7 +172,7 @@ const partitionsPart = (group) => {
   return h("section", { "data-key": "partitions", "aria-labelledby": "partitions-title" },
     h("div", { class: "bar" }, h("h2", { id: "partitions-title" }, order === "worst" ? "Partitions, the worst first" : "Partitions in order"),
       h("div", null, h("button", { type: "button", class: "plain", "data-do": "order" }, order === "worst" ? "In order" : "Worst first"), rows.length > FIRST_ROWS && h("button", { type: "button", class: "plain", "data-do": "all", "aria-expanded": String(all) }, all ? `Only ${FIRST_ROWS}` : `All ${count(rows.length)}`))),
-    h("p", { class: "note section-note" }, capital(group.evidence), "."),
+    h("p", { class: "note section-note" }, sentence(group.evidence)),
     h("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Partition"), column("Verdict"), column("Lag"), column("Over time", "optional"), ["Oldest", "In", "Out", "Caught up in"].map((name) => column(name)), column("Kept for", "optional"), column("Read by", "optional left"), column("Because", "optional left"))),
       h("tbody", null, shown.map((one) => partitionRow(group, one))))));

@@ -13,6 +13,15 @@ const [WORTH_A_WORD, FEWEST] = [0.05, 3];
 const failures = (stages, window) => stages.filter((one) => one.failureShare >= WORTH_A_WORD && one.failed >= FEWEST).map((one) =>
   h("p", { class: "trouble", "data-trouble": one.stage }, `${capital(one.stage)} failed on ${percent(one.failureShare, 0)} of what it read ${window}: ${plural(one.failed, "record")} put aside as `, h("a", { href: "#/dead" }, "dead letters"), "."));
 
+const overdrawn = (pulse) => {
+  const worst = tightest(pulse);
+  return worst && worst.headroom_worst < 0 ? [h("p", { class: "trouble", "data-trouble": "promise" }, `The promise is broken for somebody: ${number(-worst.headroom_worst)} errors more than it allows; ${worst.account}, ${worst.task ?? "no task"}. `, h("a", { href: "#/verdicts" }, "What is left of it"), ".")] : [];
+};
+const tightest = (pulse) => {
+  const some = (pulse?.ledgers ?? []).filter((one) => one.users);
+  return some.length ? some.reduce((a, b) => (a.headroom_worst <= b.headroom_worst ? a : b)) : null;
+};
+
 const unread = () => (feed.get("tail")?.refused ?? []).map((told) => h("p", { class: "trouble", "data-trouble": told }, `${told}.`));
 
 const headlinePart = (troubles = []) => {
@@ -74,7 +83,7 @@ const tiles = (topology, lag, pulse, now) => {
   const shown = [];
   if (lag) {
     shown.push(tile("Waiting", ours ? count(ours.lag) : DASH, ours ? `${ours.upper && ours.lag ? "at most; " : ""}${plural(ours.members, "worker")}` : "no group yet", line && spark(line, { top: 10 })));
-    shown.push(tile("Oldest waiting", ours ? span(ours.age) : DASH, ours ? caughtUp(ours) : "nothing to catch up"));
+    shown.push(tile("Oldest waiting", ours ? span(ours.age) : DASH, ours ? caughtUp(ours) : "no worker has been here yet"));
   }
   if (pulse) {
     const first = stages[0];
@@ -82,8 +91,7 @@ const tiles = (topology, lag, pulse, now) => {
     else shown.push(tile("Scenes", count(pulse.verdicts.final), "came to a final decision"));
     shown.push(tile("Said", percent(pulse.verdicts.final ? pulse.verdicts.ready / pulse.verdicts.final : null), `of ${count(pulse.verdicts.final)} ${windowWords(pulse)}`));
     shown.push(tile("Silence", percent(pulse.verdicts.silence_share), `${count(pulse.verdicts.withheld)} withheld`));
-    const tight = pulse.ledgers.filter((one) => one.users);
-    const worst = tight.length ? tight.reduce((a, b) => (a.headroom_worst <= b.headroom_worst ? a : b)) : null;
+    const worst = tightest(pulse);
     const over = worst && worst.headroom_worst < 0;
     shown.push(tile("Tightest budget", worst ? `${number(Math.abs(worst.headroom_worst))}${over ? " over" : ""}` : DASH, worst ? `${over ? "errors beyond the promise" : "errors left"}; ${worst.account}, ${worst.task ?? "no task"}` : "no promise on record yet"));
   }
@@ -130,6 +138,6 @@ export const draw = () => {
   const now = feed.get("now") ?? pulse;
   const width = document.getElementById("view").clientWidth;
   const picture = width >= 690 ? drawMap(topology, lag, now, width) : drawTree(topology, lag, now);
-  const troubles = [...unread(), ...failures(stagesNow(topology, lag, now), now?.source === "run" ? "in this run" : "in the last minute")];
+  const troubles = [...unread(), ...overdrawn(pulse), ...failures(stagesNow(topology, lag, now), now?.source === "run" ? "in this run" : "in the last minute")];
   return [headlinePart(troubles), picture, table(topology, lag, now), tiles(topology, lag, pulse, now), h("div", { class: "columns wide-first", "data-key": "below" }, decided(pulse) ?? h("div", { "data-key": "decided-none" }), feed.get("about")?.source === "run" ? null : happened())].filter(Boolean);
 };

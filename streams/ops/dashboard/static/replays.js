@@ -8,6 +8,9 @@ const again = () => window.dispatchEvent(new Event("redraw"));
 const TONES = { done: "good", failed: "bad", stopped: "warning" };
 let wrong = null;
 let comparison = null;
+// What was compared, and whether words were shown then.
+let compared = null;
+let words = false;
 let failed = null;
 let kind = "log";
 
@@ -62,8 +65,23 @@ const compareView = (one) => h("div", { "data-key": "comparison" },
     one.rules.length > 0 && h("section", { "aria-labelledby": "rule-title" }, h("h3", { id: "rule-title" }, "By rule"), h("div", { class: "scroll" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Rule"), h("th", { scope: "col" }, "Baseline"), h("th", { scope: "col" }, "Run"))), h("tbody", null, one.rules.map((rule) => h("tr", null, h("th", { scope: "row", class: "left wrap mono" }, rule.rule), h("td", null, count(rule.before)), h("td", null, count(rule.after)))))))),
     one.settings.length > 0 && h("section", { "aria-labelledby": "setting-title" }, h("h3", { id: "setting-title" }, "What differed"), h("div", { class: "scroll" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Setting"), h("th", { scope: "col", class: "left" }, "Baseline"), h("th", { scope: "col", class: "left" }, "Run"))), h("tbody", null, one.settings.map((each) => h("tr", null, h("th", { scope: "row", class: "left wrap" }, each.name), h("td", { class: "left wrap mono" }, cut(each.before, 80)), h("td", { class: "left wrap mono" }, cut(each.after, 80))))))))));
 
+const compare = async () => {
+  const [asked, shown] = [compared, showsTexts()];
+  [comparison, failed, words] = [null, null, shown];
+  try {
+    const found = await ask(`/api/compare?${asked}${shown ? "&texts=1" : ""}`);
+    if (asked !== compared || shown !== showsTexts()) return;
+    comparison = found;
+    say(found.same_digest ? "the same in every respect" : `${found.changed} scenes changed`);
+  } catch (error) {
+    failed = error.message;
+  }
+  again();
+};
+
 export const draw = () => {
   const document = feed.get("replays");
+  if (compared && words !== showsTexts()) compare();
   const heading = h("h1", { "data-key": "h1" }, "Replays");
   if (!document) return [heading, h("p", { class: "empty", "data-key": "empty" }, "The folder of runs is being looked at.")];
   const { jobs, runs } = document;
@@ -93,14 +111,8 @@ export const act = async (what, data, on) => {
     } else if (what === "stop") await ask(`/api/replays/${encodeURIComponent(data.id)}`, { method: "DELETE" });
     else if (what === "compare") {
       const said = new FormData(on);
-      const compared = `run=${encodeURIComponent(said.get("run"))}&baseline=${encodeURIComponent(said.get("baseline"))}`;
-      [comparison, failed] = [null, null];
-      try {
-        comparison = await ask(`/api/compare?${compared}${showsTexts() ? "&texts=1" : ""}`);
-        say(comparison.same_digest ? "the same in every respect" : `${comparison.changed} scenes changed`);
-      } catch (error) {
-        failed = error.message;
-      }
+      compared = `run=${encodeURIComponent(said.get("run"))}&baseline=${encodeURIComponent(said.get("baseline"))}`;
+      await compare();
     }
   } catch (error) {
     wrong = error.message;

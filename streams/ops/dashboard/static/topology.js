@@ -124,18 +124,24 @@ const spoken = (now) =>
   `${now.stage}: ${known(now.waiting) ? `${now.waiting} waiting` : "unknown how much waits"}, oldest ${span(now.age)}, ${rate(now.rate)}, ` +
   `${percent(now.failureShare)} failed; ${now.health}`;
 
-export const drawMap = (topology, lag, pulse, width) => {
-  const stages = stagesNow(topology, lag, pulse);
-  const { places, back, height } = layout(topology, width - 26);
+// What took each way. A run keeps no rows on their way: what its threshold did went its only way.
+const hopsNow = (topology, stages, pulse) => {
   const hops = new Map((pulse?.hops ?? []).map((one) => [`${one.stage}>${one.outcome}`, one]));
-  const isRun = pulse?.source === "run";
-  const amount = (hop) => (hop ? (isRun ? hop.count : hop.rate) : 0);
-  // A run keeps no rows on their way: what its threshold did went its only way.
-  if (isRun) for (const now of stages) {
+  if (pulse?.source !== "run") return hops;
+  for (const now of stages) {
     const ways = topology.hops.filter((hop) => hop.stage === now.stage);
     const only = ways.length === 1 && hops.get(`${now.stage}>${ways[0].outcome}`);
     if (only && !only.count) hops.set(`${now.stage}>${ways[0].outcome}`, { ...only, count: now.done ?? 0 });
   }
+  return hops;
+};
+
+export const drawMap = (topology, lag, pulse, width) => {
+  const stages = stagesNow(topology, lag, pulse);
+  const { places, back, height } = layout(topology, width - 26);
+  const hops = hopsNow(topology, stages, pulse);
+  const isRun = pulse?.source === "run";
+  const amount = (hop) => (hop ? (isRun ? hop.count : hop.rate) : 0);
   const most = Math.max(1e-9, ...[...hops.values()].map(amount), ...stages.map((one) => (isRun ? one.done : one.rate) ?? 0));
   const edges = [];
   const nodes = [];
@@ -185,9 +191,10 @@ const readersSide = (hop, topology) => topology.agents.some((one) => one.reads =
 
 // The same for a narrow page: a card a stage, with the ways that lead out of it.
 export const drawTree = (topology, lag, pulse) => {
-  const hops = new Map((pulse?.hops ?? []).map((one) => [`${one.stage}>${one.outcome}`, one]));
+  const stages = stagesNow(topology, lag, pulse);
+  const hops = hopsNow(topology, stages, pulse);
   const isRun = pulse?.source === "run";
-  return h("ul", { class: "tree", "data-key": "tree" }, stagesNow(topology, lag, pulse).map((now) =>
+  return h("ul", { class: "tree", "data-key": "tree" }, stages.map((now) =>
     h("li", { class: "panel", "data-tone": toneOf(now.health), "data-key": now.stage },
       h("div", { class: "top" }, h("h2", null, isRun ? capital(now.stage) : h("a", { href: stageLink(now) }, capital(now.stage))), h("span", { class: "quiet mono" }, `reads ${now.reads}`)),
       h("dl", null,

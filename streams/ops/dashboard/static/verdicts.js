@@ -44,9 +44,9 @@ const returnWords = (one, isRun) => {
   return `${now} It was never over its target.`;
 };
 const errors = (pulse) => h("section", { "data-key": "errors", "aria-labelledby": "errors-title" },
-  h("h2", { id: "errors-title" }, "Errors, by feedback ", h("span", { class: "tag", "data-tone": { over: "bad", returned: "warning", steady: "good" }[pulse.metastability.standing] ?? "unknown" }, pulse.metastability.standing)),
+  h("h2", { id: "errors-title" }, "Errors, by feedback ", pulse.source !== "run" && h("span", { class: "tag", "data-tone": { over: "bad", returned: "warning", steady: "good" }[pulse.metastability.standing] ?? "unknown" }, pulse.metastability.standing)),
   h("p", { class: "note" }, returnWords(pulse.metastability, pulse.source === "run")),
-  chart("errors", `Error rate of labelled scenes over time, against its target of ${percent(pulse.metastability.target, 0)}`, 170));
+  pulse.source !== "run" && chart("errors", `Error rate of labelled scenes over time, against its target of ${percent(pulse.metastability.target, 0)}`, 170));
 
 const dumbbell = (before, after) => {
   if (!known(before) || !known(after)) return DASH;
