@@ -79,19 +79,19 @@ const column = (name, kind) => h("th", { scope: "col", class: kind, title: MEANT
 
 const groupRow = (group, sums) => h("tr", { "data-key": group.group, "aria-selected": String(group.group === opened) },
   h("th", { scope: "row", class: "left" }, h("button", { type: "button", class: "open", "data-do": "open", "data-group": group.group, "aria-expanded": String(group.group === opened) }, group.group), group.ours && h("span", { class: "quiet" }, " ours")),
-  h("td", null, verdict(group.health), !group.error && group.members === 0 && group.lag > 0 && h("div", { class: "note" }, "nobody reads")),
-  h("td", { "data-figure": "lag" }, atMost(group.lag, group.upper)),
-  h("td", null, span(group.age)),
+  h("td", { "data-name": "Verdict" }, verdict(group.health), !group.error && group.members === 0 && group.lag > 0 && h("div", { class: "note" }, "nobody reads")),
+  h("td", { "data-figure": "lag", "data-name": "Lag" }, atMost(group.lag, group.upper)),
+  h("td", { "data-figure": "age", "data-name": "Oldest" }, span(group.age)),
   h("td", { class: "optional", "data-figure": "in" }, rate(group.in)),
   h("td", { class: "optional", "data-figure": "out" }, rate(group.out)),
-  h("td", null, catchUp(group)),
-  h("td", { class: "optional" }, h("span", { title: group.state }, count(group.members))),
+  h("td", { "data-figure": "end", "data-name": "Caught up in" }, catchUp(group)),
+  h("td", { class: "optional", "data-figure": "members" }, h("span", { title: group.state }, count(group.members))),
   h("td", { class: "strip optional" }, h("canvas", { "data-keep": "strip", "data-strip": group.group, height: 1, role: "img", "aria-label": `Lag of ${group.group} by partition` })),
   h("td", { class: "optional" }, sums && spark(sums, { tone: toneOf(group.health), top: 10, label: `Lag of ${group.group} over time` })));
 
 const groupsPart = (document) => {
   const sums = feed.get("sums")?.groups ?? {};
-  return h("div", { class: "panel groups scroll", "data-key": "groups", "data-at": document.at, tabindex: "0", role: "region", "aria-label": "Consumer groups" }, h("table", null,
+  return h("div", { class: "panel groups scroll cards", "data-key": "groups", "data-at": document.at, tabindex: "0", role: "region", "aria-label": "Consumer groups" }, h("table", null,
     h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Group"), ["Verdict", "Lag", "Oldest"].map((name) => column(name)), ["In", "Out"].map((name) => column(name, "optional")), column("Caught up in"), h("th", { scope: "col", class: "optional" }, "Members"), h("th", { scope: "col", class: "optional left" }, "Partitions"), h("th", { scope: "col", class: "optional left" }, `Last ${span(sumsSpan())}`))),
     h("tbody", null, document.groups.map((group) => groupRow(group, sums[group.group])))));
 };
@@ -155,13 +155,13 @@ const partitionRow = (group, one) => {
   return h("tr", { "data-key": one.key, "data-topic": one.topic, "data-partition": one.partition },
     h("th", { scope: "row", class: "left" }, one.topic, " ", h("strong", null, String(one.partition)),
       isSkewed(skew) && h("span", { class: "tag", "data-tone": "warning", title: `${Math.round(100 * skew.share)}% of all scenes` }, "skewed"), h("div", { class: "only-narrow wrap" }, because(one, skew))),
-    h("td", null, verdict(one.health)),
-    h("td", { "data-figure": "lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
+    h("td", { "data-name": "Verdict" }, verdict(one.health)),
+    h("td", { "data-figure": "lag", "data-name": "Lag" }, atMost(one.lag, group.upper), one.lost > 0 && h("span", { class: "bigger" }, ` ${count(one.lost)} lost`)),
     h("td", { class: "optional" }, row ? spark(row.lag.slice(-150), { tone: toneOf(one.health), top: 10, label: `Lag of ${one.key} over time` }) : DASH),
-    h("td", null, span(one.age)),
-    h("td", { "data-figure": "in" }, rate(one.in)), h("td", { "data-figure": "out" }, rate(one.out)), h("td", { "data-figure": "end" }, catchUp(one)),
+    h("td", { "data-figure": "age", "data-name": "Oldest" }, span(one.age)),
+    h("td", { "data-figure": "in", "data-name": "In" }, rate(one.in)), h("td", { "data-figure": "out", "data-name": "Out" }, rate(one.out)), h("td", { "data-figure": "end", "data-name": "Caught up in" }, catchUp(one)),
     h("td", { class: "optional", "data-figure": "kept" }, span(one.horizon)),
-    h("td", { class: "optional left", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
+    h("td", { class: "optional left", "data-figure": "reader", title: one.member?.[0] ?? "" }, one.member ? `${cut(one.member[0].replace(/^faust-[\d.]+-/, ""), 13)}` : h("span", { class: "quiet" }, "nobody")),
     h("td", { class: "left wrap because optional" }, because(one, skew)));
 };
 const because = (one, skew) => [h("span", { class: "quiet" }, one.evidence), isSkewed(skew) && h("div", { class: "note" }, `${Math.round(100 * skew.share)}% of all scenes; heaviest keys: `, skew.heaviest.slice(0, 3).map((key) => `user·${key.key} ${Math.round(100 * key.share)}%`).join(", "))];
@@ -173,7 +173,7 @@ const partitionsPart = (group) => {
     h("div", { class: "bar" }, h("h2", { id: "partitions-title" }, order === "worst" ? "Partitions, the worst first" : "Partitions in order"),
       h("div", null, h("button", { type: "button", class: "plain", "data-do": "order" }, order === "worst" ? "In order" : "Worst first"), rows.length > FIRST_ROWS && h("button", { type: "button", class: "plain", "data-do": "all", "aria-expanded": String(all) }, all ? `Only ${FIRST_ROWS}` : `All ${count(rows.length)}`))),
     h("p", { class: "note section-note" }, sentence(group.evidence)),
-    h("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": "Partitions" }, h("table", null,
+    h("div", { class: "panel scroll cards", tabindex: "0", role: "region", "aria-label": "Partitions" }, h("table", null,
       h("thead", null, h("tr", null, h("th", { scope: "col", class: "left" }, "Partition"), column("Verdict"), column("Lag"), column("Over time", "optional"), ["Oldest", "In", "Out", "Caught up in"].map((name) => column(name)), column("Kept for", "optional"), column("Read by", "optional left"), column("Because", "optional left"))),
       h("tbody", null, shown.map((one) => partitionRow(group, one))))));
 };
