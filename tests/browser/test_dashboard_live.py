@@ -214,28 +214,21 @@ def test_lag_rises_and_falls_as_a_worker_stops_and_starts(browser: Browser, stag
         there = stage.waiting(topics.SCENES) + stage.waiting(topics.FEEDBACK)
         assert there >= 360
         expect(waiting).to_have_text(f"≤ {there:,}")
-        rows = page.locator("section[aria-labelledby=partitions-title] tbody tr")
         scenes = stage.pipeline.kafka.topic(topics.SCENES)
-        # A partition may be marked as skewed, right behind its number.
-        cells = {
-            int(re.findall(r"\d+", row.split()[1])[0]): row.split("\t")
-            for row in rows.all_inner_texts()
-            if row.split()[0] == scenes
-        }
-        lags = {partition: int(re.sub(r"\D", "", one[2])) for partition, one in cells.items()}
-        ages = {partition: one[4].split() for partition, one in cells.items()}
+        lags, ages = lags_and_ages(page, scenes)
         assert sum(lags.values()) == stage.waiting(topics.SCENES)
-        for partition in (partition for partition, lag in lags.items() if lag):
-            age = float(ages[partition][0]) * {"ms": 0.001, "s": 1, "min": 60}[ages[partition][1]]
-            assert age == pytest.approx(time.time() - stage.oldest(scenes, partition), abs=10)
+        ages_are_those_of_the_oldest(stage, scenes, {place: ages[place] for place, lag in lags.items() if lag})
+        expect(page.locator(f"[data-key='{group}'] [data-figure=members]")).to_have_text("0")
         visit.go()
         expect(page.locator("h1")).to_have_text("No worker is running")
+        tiles_say_what_waits(page, there, [stage.oldest(scenes, partition) for partition, lag in lags.items() if lag])
         expect(page.locator(".timeline")).to_contain_text("1 member left: 0 now")
         visit.go("lag")
         with stage.pipeline.worker("two") as worker:
             aside(worker.until_ready())
             aside(stage.pipeline.outcomes(240))
             expect(waiting).to_have_text("0")
+            expect(page.locator(f"[data-key='{group}'] [data-figure=members]")).to_have_text("1")
             # On a busy machine all may be done within few looks; those at rest are looks as well.
             while len(looks := page.evaluate("window.looks")) <= 3:
                 page.wait_for_timeout(200)
@@ -251,6 +244,28 @@ def test_lag_rises_and_falls_as_a_worker_stops_and_starts(browser: Browser, stag
     rates_are_those_of_the_records(stage, looks, Looked(looked, RATE_SECONDS))
     for look in looks:
         ends_follow_from_the_rates(look)
+
+
+def lags_and_ages(page: Page, topic: str) -> tuple[dict[int, int], dict[int, list[str]]]:
+    rows = page.locator("section[aria-labelledby=partitions-title] tbody tr").all_inner_texts()
+    # A partition may be marked as skewed, right behind its number.
+    cells = {int(re.findall(r"\d+", row.split()[1])[0]): row.split("\t") for row in rows if row.split()[0] == topic}
+    lags = {partition: int(re.sub(r"\D", "", one[2])) for partition, one in cells.items()}
+    return lags, {partition: one[4].split() for partition, one in cells.items()}
+
+
+def ages_are_those_of_the_oldest(stage: Stage, topic: str, ages: dict[int, list[str]]) -> None:
+    for partition, (number, unit) in ages.items():
+        age = float(number) * {"ms": 0.001, "s": 1, "min": 60}[unit]
+        assert age == pytest.approx(time.time() - stage.oldest(topic, partition), abs=10)
+
+
+def tiles_say_what_waits(page: Page, there: int, unread: list[float]) -> None:
+    tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+    assert tiles["Waiting"] == f"{there:,}"
+    age, half = seconds(tiles["Oldest waiting"])
+    # Feedback may be older than the oldest scene, by what it took to send both.
+    assert abs(time.time() - min(unread) - age) <= 10 + half
 
 
 def rates_are_those_of_the_records(stage: Stage, looks: list[dict[str, Any]], looked: Looked) -> None:
@@ -345,6 +360,16 @@ def stage_rates_are_those_of_the_records(page: Page, stage: Stage) -> None:
             else f"{100 * failed / (done + failed):.{0 if failed in {0, done + failed} else 1}f}%"
         )
         assert cells[5] == share
+    tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+    judged, half = per_second(tiles["Scenes judged"])
+    assert 0 < judged - half <= len(moments["resonance"]) / 48.0
+    for name in (*FINAL, topics.REGENERATE, topics.ANALOGUE):
+        told = page.locator(f"[data-key='topic-{name}'] text.small").text_content() or ""
+        rate, half = per_second(told.split(" ")[0])
+        times = [one.timestamp / 1000 for one in found[name]]
+        least = sum(now - 48.0 < one < now - LATE_SECONDS for one in times)
+        most = sum(one > now - 76.0 - LATE_SECONDS for one in times)
+        assert least / 76.0 - half <= rate <= most / 48.0 + half, (name, told)
 
 
 def test_figures_are_those_of_the_topics(browser: Browser, stage: Stage) -> None:
@@ -355,6 +380,8 @@ def test_figures_are_those_of_the_topics(browser: Browser, stage: Stage) -> None
         page = visit.go()
         shown = [verdicts["ready"] - healed, healed, verdicts["withheld"], verdicts["reasoning"]]
         expect(page.locator(".legend").first.locator("strong")).to_have_text([str(one) for one in shown])
+        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        assert tiles["Said"] == f"{100 * verdicts['ready'] / len(decided):.1f}%"
         page = visit.go("verdicts")
         for route, sent in (("regeneration", topics.REGENERATE), ("bridge", topics.ANALOGUE)):
             records = len(aside(stage.pipeline.read(sent)))
@@ -460,6 +487,29 @@ def test_a_hostile_dead_letter_runs_no_script(browser: Browser, stage: Stage) ->
             assert page.locator("img, iframe, main script").count() == 0
             assert page.title() == "Dead letters · scenestream"
             assert len(page.locator("main").inner_text()) < 30_000
+        assert visit.complaints == []
+
+
+def test_letters_that_come_after_a_dry_run_are_shown_and_in_none(browser: Browser, stage: Stage) -> None:
+    def put(number: int) -> None:
+        body = json.dumps({"draft": f"letter {number}"}).encode()
+        stage.send_raw(dead_topic(topics.SCENES), body, [("__dlq.errors.exception", b"made_up")])
+
+    put(1)
+    put(2)
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.go("dead")
+        visit.sign_in()
+        page.get_by_role("switch", name="Words and ids masked").click()
+        group = page.locator("article[data-reason=made_up]")
+        expect(group.locator("[data-figure=letters]")).to_have_text("2 letters")
+        group.get_by_role("button", name="Dry run").click()
+        expect(group.get_by_role("button", name="Send 2 back")).to_be_enabled()
+        put(3)
+        expect(group.locator("[data-figure=letters]")).to_have_text("3 letters")
+        expect(page.locator("main")).to_contain_text("Words and ids are shown as they are.")
+        expect(group.locator("pre", has_text="letter 3")).to_have_count(1)
+        expect(group.get_by_role("button", name="Send back")).to_be_disabled()
         assert visit.complaints == []
 
 

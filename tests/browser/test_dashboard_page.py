@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 from collections import Counter
@@ -15,6 +16,13 @@ from dashboards import Dashboard, Visit
 from looked_at import is_whole_and_legible
 from playwright.sync_api import Browser, expect
 
+WAYS = {
+    "ready": "scenes.ready",
+    "withheld": "scenes.withheld",
+    "reasoning": "scenes.reasoning",
+    "regenerate": "scenes.regenerate",
+    "analogue": "scenes.analogue",
+}
 VIEWS = ("", "verdicts", "dead", "dialogue", "replays")
 
 
@@ -40,7 +48,8 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
     ready = [one for one in final if one["verdict"] == "ready"]
     healed = [one for one in ready if one["healing"]]
     by_rule = Counter(one["rule"] for one in decisions)
-    dead = Counter(json.loads(line)["reason"] for line in (folders["plain"] / "dead.jsonl").read_text().splitlines())
+    letters = lines_of(folders["plain"], "dead.jsonl")
+    dead = Counter(one["reason"] for one in letters)
     with Visit(browser, shown.address) as visit:
         page = visit.go()
         expect(page.locator("h1")).to_have_text(
@@ -60,12 +69,13 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
             expect(told).to_have_text(str(sum(one["verdict"] == outcome for one in decisions)))
         page = visit.go("verdicts")
         rules = page.locator("section[aria-labelledby=rules-title] tbody tr")
-        shown_rules = {row[0]: row[1] for row in (text.split("\t") for text in rules.all_inner_texts())}
-        assert shown_rules == {rule: f"{count:,}" for rule, count in by_rule.items()}
+        shown_rules = {row[0]: tuple(row[1:3]) for row in (text.split("\t") for text in rules.all_inner_texts())}
+        assert shown_rules == {rule: (f"{count:,}", percent(count, len(decisions))) for rule, count in by_rule.items()}
         bridged = [one for one in decisions if one["origin"] == "bridge"]
         cells = page.locator("[data-route=bridge] td").all_inner_texts()
         assert cells[0] == str(len(bridged))
-        assert cells[1].split()[0] == str(sum(one["verdict"] == "ready" for one in bridged))
+        said = sum(one["verdict"] == "ready" for one in bridged)
+        assert cells[1].split() == [str(said), percent(said, len(bridged))]
         assert float(cells[6]) == pytest.approx(
             sum(one["healing"]["gain"] for one in bridged) / len(bridged), abs=0.006
         )
@@ -84,7 +94,37 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
         assert cells[7:10] == [str(strengths[name]) for name in ("amplified", "partial", "full")]
         page = visit.go("dead")
         for reason, count in dead.items():
-            expect(page.locator(f"[data-reason={reason}] [data-figure=letters]").first).to_contain_text(str(count))
+            card = page.locator(f"[data-reason={reason}]").first
+            expect(card.locator("[data-figure=letters]")).to_contain_text(str(count))
+            size = sum(len(one["raw"] or "") for one in letters if one["reason"] == reason)
+            expect(card.locator(".facts")).to_contain_text(f"; {size} B in all; {count} held back")
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_what_takes_each_way_is_the_same_on_the_map_and_on_a_phone(
+    browser: Browser, shown: Dashboard, folders: dict[str, Path], width: int
+) -> None:
+    decisions, dead = lines_of(folders["plain"]), lines_of(folders["plain"], "dead.jsonl")
+    ways = {topic: sum(one["verdict"] == name for one in decisions) for name, topic in WAYS.items()}
+    back = {route: sum(one["origin"] == route for one in decisions) for route in ("regeneration", "bridge")}
+    summary = json.loads((folders["plain"] / "summary.json").read_text())
+    tuned = summary["stages"]["threshold"]["count"] - sum(one["reason"] == "unknown_scene" for one in dead)
+    with Visit(browser, shown.address, width=width) as visit:
+        page = visit.go()
+        if width > 700:
+            for topic, count in {**ways, "sensitivity": tuned}.items():
+                told = page.locator(f"[data-key='topic-{topic}'] text.small").text_content() or ""
+                assert told.split(" ")[0] == str(count), topic
+            return
+        cards = page.locator(".tree > li")
+        told = {
+            card.locator("h2").inner_text(): [way.split("\n")[-1] for way in card.locator("ul li").all_inner_texts()]
+            for card in cards.all()
+        }
+        assert sorted(told["Resonance"]) == sorted(map(str, ways.values()))
+        assert told["Threshold"] == [str(tuned)]
+        assert told["Regeneration"] == [str(back["regeneration"])]
+        assert told["Bridge"] == [str(back["bridge"])]
 
 
 def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
@@ -111,6 +151,7 @@ def test_silence_and_failures_are_those_of_the_run(
         tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
         assert tiles["Silence"] == percent(silent, len(final))
         assert tiles["Scenes"] == str(len(final))
+        assert tiles["Said"] == percent(sum(one["verdict"] == "ready" for one in final), len(final))
         assert tiles["Dead letters"] == str(len(dead))
         page.get_by_text("The numbers of each stage").click()
         for stage, count in done.items():
@@ -126,6 +167,10 @@ def test_silence_and_failures_are_those_of_the_run(
             assert share == percent(sum(one["verdict"] == "withheld" for one in mine), len(mine))
             assert said == percent(sum(one["verdict"] == "ready" for one in mine), len(mine))
             assert int(healed) == sum(one["verdict"] == "ready" and bool(one["healing"]) for one in mine)
+
+
+def healed_in(decisions: list[dict[str, Any]]) -> int:
+    return sum(one["final"] and one["verdict"] == "ready" and bool(one["healing"]) for one in decisions)
 
 
 def test_a_comparison_is_what_both_files_say(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
@@ -156,6 +201,14 @@ def test_a_comparison_is_what_both_files_say(browser: Browser, shown: Dashboard,
         for name in ("ready", "withheld", "reasoning"):
             counts = [sum(verdict == name for verdict in ends[run].values()) for run in ("plain", "other")]
             assert facts[name.capitalize()].split("\t")[:2] == [str(one) for one in counts]
+        assert facts["Scenes"].split("\t")[:2] == [str(len(ends[run])) for run in ("plain", "other")]
+        for name, counts in (
+            ("Healed", [healed_in(lines_of(folders[run])) for run in ("plain", "other")]),
+            ("Dead", [len(lines_of(folders[run], "dead.jsonl")) for run in ("plain", "other")]),
+        ):
+            delta = counts[1] - counts[0]
+            told_delta = "same" if delta == 0 else f"{'+' if delta > 0 else '−'}{abs(delta)}"
+            assert facts[name].split("\t") == [*map(str, counts), told_delta]
         verdicts = ("ready", "withheld", "reasoning")
         table = [
             row.split("\t") for row in told.locator("section[aria-labelledby=moves-title] tbody tr").all_inner_texts()
@@ -183,6 +236,7 @@ def test_what_is_left_of_the_promise_is_what_the_rows_leave(
 ) -> None:
     """By hand from the run's rows: alpha n + 3 + T / 100, less errors, less the corrected risk of the unlabelled."""
     left: dict[tuple[str, str], list[float]] = {}
+    at_limit: Counter[tuple[str, str]] = Counter()
     for line in (folders["plain"] / "sensitivity.jsonl").read_text().splitlines():
         row = json.loads(line)
         for account, alpha in (("drafts", 0.1), ("healed", 0.4)):
@@ -191,6 +245,8 @@ def test_what_is_left_of_the_promise_is_what_the_rows_leave(
             bound = alpha * held["emitted"] + 3 + 0.01 * row["offered"]
             spent = held["errors"] + factor * held["expected"]
             left.setdefault((row["task"] or "", account), []).append(bound - spent)
+            # One more of the least risk that an account takes, alpha itself, and the bound as it would stand then.
+            at_limit[row["task"] or "", account] += spent + factor * alpha > bound + alpha
     assert len(left) == 6
     assert min(map(min, left.values())) < 0
     with Visit(browser, shown.address) as visit:
@@ -199,9 +255,19 @@ def test_what_is_left_of_the_promise_is_what_the_rows_leave(
         expect(rows).to_have_count(len(left))
         for (task, account), found in left.items():
             cells = page.locator(f"tr[data-task='{task}'][data-account={account}] td").all_inner_texts()
-            assert cells[1] == str(len(found))
+            assert cells[1:3] == [str(len(found)), str(at_limit[task, account])]
+            tenth = sorted(found)[math.ceil(len(found) / 10) - 1]
+            assert float(cells[4].replace("−", "-")) == pytest.approx(tenth, abs=0.006)
             assert float(cells[3].replace("−", "-")) == pytest.approx(min(found), abs=0.006)
             assert float(cells[5].replace("−", "-")) == pytest.approx(statistics.median_low(found), abs=0.006)
+        worst = min(map(min, left.values()))
+        page = visit.go()
+        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        assert tiles["Tightest budget"] == f"{-worst:.2f} over"
+        # What is broken is not under a green lamp.
+        expect(page.locator(".headline")).to_have_attribute("data-tone", "warning")
+        expect(page.locator("[data-trouble=promise]")).to_contain_text(f"{-worst:.2f} errors more than it allows")
+        page = visit.go("verdicts")
         drafts = [row["drafts"] for row in lines_of(folders["plain"], "sensitivity.jsonl")]
         errors, labels = (sum(one[name] for one in drafts) for name in ("errors", "labelled"))
         told = page.locator("section[aria-labelledby=errors-title] .note")
@@ -219,6 +285,9 @@ def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashbo
         # Who has not signed in reads no id and may name none; what is listed can be followed by its mask.
         listed = page.locator("section[aria-labelledby=latest-title] tbody a")
         assert [one for one in listed.all_inner_texts() if not one.startswith("dialogue·")] == []
+        counts = page.locator("section[aria-labelledby=latest-title] td").all_inner_texts()
+        by_dialogue = Counter(one["dialogue_id"] for one in decisions)
+        assert sorted(counts) == sorted(str(count) for count in by_dialogue.values())
         assert page.locator("#find-dialogue").count() == 0
         listed.first.click()
         expect(page.locator(".turn h2").first).to_contain_text("scene·")
@@ -236,6 +305,12 @@ def test_a_dialogue_shows_its_chain_at_each_step(browser: Browser, shown: Dashbo
         expect(turn).to_be_visible()
         codes = turn.locator(".step").last.locator(".chain li:not(.gone) bdi").all_inner_texts()
         assert codes == [code["code"] for code in healed["chain"]]
+        weights = turn.locator(".step").last.locator(".chain li:not(.gone) .quiet").all_inner_texts()
+        assert [float(one) for one in weights] == pytest.approx([one["weight"] for one in healed["chain"]], abs=0.006)
+        turn.locator(".step").last.get_by_text("Parts").click()
+        pairs = turn.locator(".step").last.locator("dl").all_inner_texts()[0].split("\n")
+        parts = dict(zip(pairs[::2], map(float, pairs[1::2]), strict=True))
+        assert parts == pytest.approx({k: v for k, v in healed["parts"].items() if v is not None}, abs=0.006)
         for scene_id in {one["scene_id"] for one in mine}:
             told = page.locator(f"[data-key='turn-{scene_id}'] .step[data-kind=decision]").all_inner_texts()
             for text, one in zip(told, [one for one in mine if one["scene_id"] == scene_id], strict=True):

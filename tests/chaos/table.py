@@ -15,7 +15,7 @@ from tests.chaos.run import Outcome
 
 _HEAD = (
     "fault", "runs", "scenes", "lost", "duplicated", "wrong rows", "wrong outcomes", "bound broken", "dead letters",
-    "seconds to resume p50", "max",
+    "seconds to resume",
 )  # fmt: skip
 
 
@@ -76,8 +76,8 @@ def cells(line: Line) -> tuple[str, ...]:
     """Return the cells of a line."""
     letters = f"{line.dead_letters} as expected" if not line.dead_unexpected else f"{line.dead_unexpected} unexpected"
     counts = (line.lost, line.duplicated, line.wrong_rows, line.wrong_outcomes, line.bound_broken)
-    silence = (f"{line.silence_p50:.1f} s", f"{line.silence_max:.1f} s")
-    return (line.fault, str(line.runs), str(line.scenes), *map(str, counts), letters, *silence)
+    silence = f"p50 {line.silence_p50:.1f}, max {line.silence_max:.1f}"
+    return (line.fault, str(line.runs), str(line.scenes), *map(str, counts), letters, silence)
 
 
 def for_a_terminal(found: Sequence[Line]) -> Table:

@@ -4,7 +4,7 @@ import * as feed from "./feed.js";
 import { bytes, count, date, epoch, plural, span } from "./format.js";
 import { ask, canSignIn, maskedWords, showsTexts, signedIn } from "./session.js";
 
-const lookOf = (group) => `${group.count} ${group.newest}`;
+const lookOf = (group) => `${group.count} ${epoch(group.newest)}`;
 const keyOf = (name) => JSON.stringify([name.topic, name.stage, name.reason]);
 const again = () => window.dispatchEvent(new Event("redraw"));
 // Per group: what a dry run said, what was sent back, what went wrong.
@@ -90,7 +90,7 @@ export const act = async (what, data) => {
   const name = { topic: data.topic, stage: data.stage, reason: data.reason };
   const key = keyOf(name);
   const dry = what === "dry";
-  const group = feed.get("letters")?.groups.find((one) => keyOf(one.name) === key);
+  const group = current()?.groups.find((one) => keyOf(one.name) === key);
   told.set(key, { ...told.get(key), busy: true, error: null });
   again();
   try {
