@@ -6,7 +6,11 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SHORT = {"L": "tests/browser/test_dashboard_live.py", "P": "tests/browser/test_dashboard_page.py"}
+SHORT = {
+    "L": "tests/browser/test_dashboard_live.py",
+    "P": "tests/browser/test_dashboard_page.py",
+    "U": "tests/browser/test_dashboard_published.py",
+}
 
 
 def test_every_number_names_a_test_that_is_there() -> None:
