@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AclOperation, ResourceType
 from guarded import allow
@@ -182,6 +184,24 @@ def test_age_is_that_of_the_record_at_the_committed_offset(scenery: Scenery) -> 
     assert future.lag == 3
 
 
+def test_the_age_of_a_record_without_a_timestamp_is_not_known(scenery: Scenery) -> None:
+    """It waits all the same, and how long it is kept cannot be said either."""
+    topic = scenery.topic("timeless", 1)
+
+    async def put() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=scenery.bootstrap) as producer:
+            batch = producer.create_batch()
+            for _ in range(150):
+                assert batch.append(timestamp=-1, key=b"k", value=b"x") is not None
+            await (await producer.send_batch(batch, topic, partition=0))
+
+    asyncio.run(put())
+    scenery.commit("timeless", topic, {0: 5})
+    [found] = of(look(scenery.kafka), scenery.called("timeless"), topic)
+    assert (found.lag, found.age_seconds, found.horizon_seconds) == (145, None, None)
+    assert found.age_method == "not known: the record has no timestamp"
+
+
 def test_a_transaction_that_is_open_or_aborted_is_no_lag(scenery: Scenery) -> None:
     topic = scenery.topic("open", 2)
     sender = Producer({"bootstrap.servers": scenery.bootstrap, "transactional.id": f"{scenery.name}-open"})
@@ -283,8 +303,12 @@ def test_the_terminal_shows_groups_partitions_and_what_is_not_there(
     group = scenery.called("shown")
     listed = CliRunner().invoke(app, ["lag", "--once"])
     assert group in listed.output
-    alarm = CliRunner().invoke(app, ["lag", group, "--span", "0.5"])
+    hasty = CliRunner().invoke(app, ["lag", group, "--span", "0.5"])
+    assert "UNKNOWN" in hasty.output
+    assert hasty.exit_code == 0
+    alarm = CliRunner().invoke(app, ["lag", group])
     assert alarm.exit_code == 1, alarm.output
+    assert f"no member reads all that waits for {group}: looking 10 s for a commit" in alarm.stderr
     first = next(line.split() for line in alarm.output.splitlines() if line.startswith(group))
     assert first[:7] == [group, topic, "0", "0", "150", "≤150", "1"]
     assert f"STOP {group}: 1 of 2 partitions; {topic}[0]: no member of the group reads it; 150 records" in alarm.output

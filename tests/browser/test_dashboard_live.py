@@ -428,6 +428,28 @@ def test_a_dialogue_is_followed_across_topics(browser: Browser, stage: Stage) ->
         )
 
 
+def test_the_tightest_user_is_the_one_whose_row_leaves_least(browser: Browser, stage: Stage) -> None:
+    """By hand from the rows; and whose mask it is, the page says of a dialogue that is asked for by its id."""
+    left = {}
+    for key, row in aside(stage.pipeline.rows()).items():
+        held = row.drafts
+        factor = min(2.0, max(0.5, (held.errors + 5) / (held.labelled_risk + 5)))
+        bound = 0.1 * held.emitted + 3 + 0.01 * row.offered
+        left[key] = bound - held.errors - factor * held.expected
+    user = min(left, key=lambda key: (round(left[key], 9), key))
+    with Visit(browser, stage.dashboard.address) as visit:
+        page = visit.go("verdicts")
+        row = page.locator("tr[data-account=drafts]")
+        expect(row).to_have_count(1)
+        cells = row.locator("td").all_inner_texts()
+        assert (int(cells[1]), float(cells[3])) == (len(left), pytest.approx(left[user], abs=0.006))
+        page = visit.go("dialogue")
+        visit.sign_in()
+        page.get_by_label("Dialogue or user").fill(user.replace("u", "d"))
+        page.get_by_role("button", name="Follow").click()
+        expect(page.locator("[data-key=told] a")).to_have_text(cells[-1])
+
+
 def ledgers_are_those_of_the_rows(steps: Locator, records: list[Any]) -> None:
     """By hand from the row at the place that a step names: its errors, its risk, and alpha n + 3 + T / 100."""
     rows = {f"{topics.SENSITIVITY}:{one.partition}:{one.offset}": json.loads(one.value) for one in records if one.value}

@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from collections import Counter
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -97,7 +98,17 @@ def test_numbers_are_those_of_the_run(browser: Browser, shown: Dashboard, folder
             card = page.locator(f"[data-reason={reason}]").first
             expect(card.locator("[data-figure=letters]")).to_contain_text(str(count))
             size = sum(len(one["raw"] or "") for one in letters if one["reason"] == reason)
+            at = moment(folders["plain"] / "dead.jsonl")
+            expect(card.locator(".facts")).to_contain_text(f"First {at}, last ")
             expect(card.locator(".facts")).to_contain_text(f"; {size} B in all; {count} held back")
+        page = visit.go("replays")
+        for name, folder in folders.items():
+            row = page.locator(f"section[aria-labelledby=runs-title] tr[data-key={name}] td")
+            ends = {one["scene_id"] for one in lines_of(folder) if one["final"]}
+            summary = json.loads((folder / "summary.json").read_text())
+            expect(row).to_have_text(
+                [str(len(ends)), moment(folder / "summary.json"), summary["digest"][:12], "Report"]
+            )
 
 
 @pytest.mark.parametrize("width", [1400, 390])
@@ -127,8 +138,13 @@ def test_what_takes_each_way_is_the_same_on_the_map_and_on_a_phone(
         assert told["Bridge"] == [str(back["bridge"])]
 
 
+def moment(path: Path) -> str:
+    """Return when a file was written, as the page writes moments."""
+    return datetime.fromtimestamp(path.stat().st_mtime).strftime("%b %-d, %Y, %H:%M")  # noqa: DTZ006 - local, as there
+
+
 def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / name).read_text().split("\n") if line]
 
 
 def percent(part: int, whole: int) -> str:
@@ -171,6 +187,26 @@ def test_silence_and_failures_are_those_of_the_run(
 
 def healed_in(decisions: list[dict[str, Any]]) -> int:
     return sum(one["final"] and one["verdict"] == "ready" and bool(one["healing"]) for one in decisions)
+
+
+def test_stretches_of_the_log_add_up_to_the_run(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
+    """Each stretch is the next so many final decisions, in the order of the log."""
+    final = [one for one in lines_of(folders["plain"]) if one["final"]]
+    with Visit(browser, shown.address) as visit:
+        page = visit.go("verdicts")
+        page.locator("section[aria-labelledby=time-title] summary").click()
+        rows = page.locator("section[aria-labelledby=time-title] tbody tr")
+        found = [list(map(int, row.split("\t"))) for row in rows.all_inner_texts()]
+        assert [row[0] for row in found] == list(range(1, len(found) + 1))
+        at = 0
+        for _, drafted, healed, silent, reasoning, _dead in found:
+            size = drafted + healed + silent + reasoning
+            some, at = final[at : at + size], at + size
+            assert healed_in(some) == healed
+            kinds = Counter(one["verdict"] for one in some)
+            assert [kinds["ready"] - healed, kinds["withheld"], kinds["reasoning"]] == [drafted, silent, reasoning]
+        assert at == len(final)
+        assert sum(row[5] for row in found) == len(lines_of(folders["plain"], "dead.jsonl"))
 
 
 def test_a_comparison_is_what_both_files_say(browser: Browser, shown: Dashboard, folders: dict[str, Path]) -> None:
