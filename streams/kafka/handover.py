@@ -31,6 +31,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+import structlog
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -42,6 +43,7 @@ from streams.kafka.patience import may_pass, until_reached
 from streams.kafka.records import Place
 from streams.kafka.shared import SharedCommits
 
+_log = structlog.get_logger(__name__)
 _POLL_IN_A_HURRY_SECONDS = 0.02
 _AWAY_SECONDS = 0.5
 # What comes right behind a poll is worth waiting for: each poll costs two threads a turn, and fills a batch of its own.
@@ -57,6 +59,7 @@ class Consumer(driver.Consumer):
     def __init__(self, transport: Transport, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's own arguments
         self.groups = transport.groups
         self.membership = transport.membership
+        self._catching_up: asyncio.Task[None] | None = None
         super().__init__(transport, *args, **kwargs)
         self.groups.commit = SharedCommits(self._commit_places).commit
         self.groups.leave = self._leave
@@ -116,8 +119,9 @@ class Consumer(driver.Consumer):
             if epoch != self.groups.epoch:
                 return {}
             self.groups.sought(unsought)
-        if self.groups.catching_up.held:
-            self.groups.caught_up(await self.ends())
+        if self.groups.catching_up.held and (self._catching_up is None or self._catching_up.done()):
+            # Beside the polls: a partition whose leader is away keeps whoever asks for its end waiting.
+            self._catching_up = asyncio.create_task(self._catch_up(), name="catch-up")
         open_places = self.groups.open()
         wanted = {
             tp
@@ -144,6 +148,18 @@ class Consumer(driver.Consumer):
         await asyncio.sleep(_GATHER_SECONDS)
         return rest
 
+    async def _catch_up(self) -> None:
+        epoch = self.groups.epoch
+        begun = {place.partition for place in self.groups.catching_up.held}
+        try:
+            stands = await self.ends()
+        except Exception as error:  # noqa: BLE001 - it is asked again; what ends the consumer is told elsewhere
+            _log.warning("ends_not_known", error=repr(error))
+            await asyncio.sleep(_AWAY_SECONDS)
+            return
+        if epoch == self.groups.epoch:
+            self.groups.caught_up({place: stand for place, stand in stands.items() if place.partition in begun})
+
     async def ends(self) -> Mapping[Place, tuple[int | None, int]]:
         """Return of each partition that is handed over where we stand and where it ends, as far as anybody knows."""
         found = await self._thread.positions()
@@ -153,6 +169,8 @@ class Consumer(driver.Consumer):
         """Finish the batches in flight, commit them and let go."""
         self.groups.draining = True
         await self.groups.revoke()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         self.transport.forget_topics()
 
     async def _leave(self) -> None:
