@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from streams.cli.interrupts import leave_at_once, plain_death
 
 # What runs until it is told to stop, and handles that itself once it has begun.
 _SERVICES = frozenset({"worker", "dashboard"})
+_INTERRUPTED = 130
+
+
+def program() -> None:
+    """Be the program `scenestream`: `main`, and after Ctrl-C an end that no thread can spoil.
+
+    A model may still be busy in its thread. Its C++ ends the process with SIGABRT where the interpreter is taken down
+    around it; what was to be written is written.
+    """
+    try:
+        main()
+    except SystemExit as left:
+        if left.code == _INTERRUPTED:
+            _leave(_INTERRUPTED)
+        raise
+
+
+def _leave(code: int) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read them may be gone.
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def main() -> None:
@@ -20,4 +45,4 @@ def main() -> None:
     app.main()
 
 
-__all__ = ["main"]
+__all__ = ["main", "program"]

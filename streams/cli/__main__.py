@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.cli import main
+from streams.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -24,17 +24,20 @@ from tests.chaos.silence import longest_silences
 
 # In `strict` the ledger's promise holds at every moment, so that every row can be held against it.
 POLICY = Settings(gate=Gate(mode="strict")).policy()
-_QUIET_SECONDS = 90.0
 _MAY_STILL_COME_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is sent: scenes and how long that takes, users who wait for each answer."""
+    """How much is sent: scenes and how long that takes, users who wait for each answer; and how long is waited.
+
+    Whatever does not come within `quiet_seconds` of silence is lost.
+    """
 
     scenes: int = 1600
     seconds: float = 8.0
     patient_users: int = 20
+    quiet_seconds: float = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ async def _work(scenery: Scenery, fault: Fault, size: Size) -> None:
     acting = asyncio.ensure_future(fault.act(scenery))
     await asyncio.gather(scenery.audience.send(size.seconds, acting), acting)
     # Whatever is lost, nothing comes any more; and what is not may still come twice.
-    await scenery.audience.has_heard_all(_QUIET_SECONDS)
+    await scenery.audience.has_heard_all(size.quiet_seconds)
     await asyncio.sleep(_MAY_STILL_COME_SECONDS)
 
 

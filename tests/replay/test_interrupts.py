@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -86,6 +87,20 @@ def test_progress_that_is_told_last_is_what_was_written(
     summary = summary_of(tmp_path / "run")
     assert (summary["interrupted"], summary["scenes"]) == (True, 3)
     assert json.loads(ran.err.splitlines()[-1])["progress"]["scenes"] == 3
+
+
+@pytest.mark.parametrize(("code", "taken_down"), [(130, False), (0, True), (2, True)])
+def test_after_ctrl_c_nothing_is_taken_down_around_threads_that_are_busy(code: int, *, taken_down: bool) -> None:
+    """A model whose thread comes back to an interpreter that is no more would end the process with SIGABRT."""
+    lines = (
+        "import atexit, sys, streams.cli as cli",
+        "atexit.register(print, 'taken down')",
+        f"cli.main = lambda: (print('said', end=' '), sys.exit({code}))",
+        "cli.program()",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout.split(maxsplit=1) == (["said", "taken down\n"] if taken_down else ["said"])
 
 
 def test_a_closed_stdin_is_told(tmp_path: Path) -> None:
