@@ -6,11 +6,10 @@ import os
 import sys
 from contextlib import suppress
 
-from streams.cli.interrupts import leave_at_once, plain_death
+from streams.cli.interrupts import INTERRUPTED, leave_at_once, plain_death
 
 # What runs until it is told to stop, and handles that itself once it has begun.
 _SERVICES = frozenset({"worker", "dashboard"})
-_INTERRUPTED = 130
 
 
 def program() -> None:
@@ -22,17 +21,13 @@ def program() -> None:
     try:
         main()
     except SystemExit as left:
-        if left.code == _INTERRUPTED:
-            _leave(_INTERRUPTED)
-        raise
-
-
-def _leave(code: int) -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # Whoever read them may be gone.
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
+        if left.code != INTERRUPTED:
+            raise
+        for stream in (sys.stdout, sys.stderr):
+            # Whoever read them may be gone.
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(INTERRUPTED)
 
 
 def main() -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# What an interrupted program ends with: 128 and the number of SIGINT.
+INTERRUPTED = 130
+
 
 @contextmanager
 def ended_like_ctrl_c() -> Iterator[None]:

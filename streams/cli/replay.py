@@ -17,7 +17,7 @@ from rich.console import Console
 
 from schemas.scene import Scene
 from streams.cli.configured import load_settings
-from streams.cli.interrupts import ended_like_ctrl_c, held_back
+from streams.cli.interrupts import INTERRUPTED, ended_like_ctrl_c, held_back
 from streams.cli.progress import Form, Told, told
 from streams.cli.summary import print_summary
 from streams.cli.terminal import clean
@@ -139,7 +139,7 @@ def replay(
     else:
         print_summary(summary, folder, report, Console())
     if interrupted:
-        raise typer.Exit(130)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _runtime(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from playwright.sync_api import Page
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "days": 86400.0}
 # Keeps what the lag view shows of every look, however slow whoever asks for it is.
@@ -23,6 +27,16 @@ RECORD = """(group) => {
     if (rows.length) window.looks.push({ at, rows, group: figures(panel.querySelector(`tr[data-key="${group}"]`)) });
   }, 100);
 }"""
+
+
+def tiles_of(page: Page) -> dict[str, str]:
+    """Return what the overview's tiles say, by their names."""
+    return dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+
+
+def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
+    """Return the lines of a run's file; what somebody said may hold other ends of lines."""
+    return [json.loads(line) for line in (folder / name).read_text().split("\n") if line]
 
 
 def per_second(shown: str) -> tuple[float, float]:

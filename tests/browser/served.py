@@ -21,10 +21,13 @@ from streams.ops.dashboard.beat import live_beat
 from streams.ops.dashboard.events import Events
 from streams.ops.dashboard.feed import Feed
 from streams.ops.dashboard.guard import Guard
+from streams.ops.dashboard.lag_history import LagHistory
+from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.live import live_lag
 from streams.ops.dashboard.map_view import map_document
 from streams.ops.dashboard.veil import Veil
-from streams.ops.dashboard.web import make_app
+from streams.ops.dashboard.web import answer, make_app
+from streams.ops.lag.snapshot import Snapshot
 from streams.settings import Settings
 
 
@@ -78,6 +81,28 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+
+class MadeUp(Served):
+    """A server of looks that a test makes up, with their history."""
+
+    def __init__(self) -> None:
+        self.history = LagHistory()
+        super().__init__()
+
+    @asynccontextmanager
+    async def parts(self, app: web.Application) -> AsyncIterator[None]:
+        async def of_group(request: web.Request) -> web.Response:
+            return answer(self.history.of_group(request.query["group"]))
+
+        app.router.add_get("/api/lag/history", of_group)
+        yield
+
+    def show(self, snapshot: Snapshot, ours: str) -> None:
+        """Publish a look, where the server runs."""
+        self.history.add(snapshot)
+        self.feed.publish("lag", lag_document(snapshot, ours, "nowhere", 2.0))
+        self.feed.publish("sums", self.history.sums(150))
 
 
 class Watching(Served):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from builders import scene
-from chromium import chromium
 from confluent_kafka.admin import AclOperation, ResourceType
 from dashboards import Dashboard, Visit
 from guarded import ACCESS_RULES, allow, guarded_broker
@@ -47,12 +45,6 @@ async def put_something(pipeline: Pipeline) -> None:
             await producer.send_and_wait(
                 pipeline.kafka.topic(dead_topic(name)), b"{broken", key=b"mirela", headers=headers
             )
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def test_what_may_not_be_read_is_named_and_hides_nothing_else(browser: Browser, tmp_path: Path) -> None:

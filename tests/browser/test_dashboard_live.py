@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from builders import feedback, scene
-from chromium import WORST_CONTRAST, chromium
+from chromium import WORST_CONTRAST
 from crowd import Crowd
 from dashboards import Dashboard, Visit
-from figures import RECORD, Looked, per_second, seconds
+from figures import RECORD, Looked, per_second, seconds, tiles_of
 from kafka_server import Broker, own_broker
 from lent import lent
 from live import FINAL, Pipeline
@@ -158,12 +158,6 @@ def put_logs(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def stage(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     del browser  # Playwright first: what it stands on must outlive the dashboard.
     folder = tmp_path_factory.mktemp("live")
@@ -261,7 +255,7 @@ def ages_are_those_of_the_oldest(stage: Stage, topic: str, ages: dict[int, list[
 
 
 def tiles_say_what_waits(page: Page, there: int, unread: list[float]) -> None:
-    tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+    tiles = tiles_of(page)
     assert tiles["Waiting"] == f"{there:,}"
     age, half = seconds(tiles["Oldest waiting"])
     # Feedback may be older than the oldest scene, by what it took to send both.
@@ -360,7 +354,7 @@ def stage_rates_are_those_of_the_records(page: Page, stage: Stage) -> None:
             else f"{100 * failed / (done + failed):.{0 if failed in {0, done + failed} else 1}f}%"
         )
         assert cells[5] == share
-    tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+    tiles = tiles_of(page)
     judged, half = per_second(tiles["Scenes judged"])
     assert 0 < judged - half <= len(moments["resonance"]) / 48.0
     for name in (*FINAL, topics.REGENERATE, topics.ANALOGUE):
@@ -380,7 +374,7 @@ def test_figures_are_those_of_the_topics(browser: Browser, stage: Stage) -> None
         page = visit.go()
         shown = [verdicts["ready"] - healed, healed, verdicts["withheld"], verdicts["reasoning"]]
         expect(page.locator(".legend").first.locator("strong")).to_have_text([str(one) for one in shown])
-        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        tiles = tiles_of(page)
         assert tiles["Said"] == f"{100 * verdicts['ready'] / len(decided):.1f}%"
         page = visit.go("verdicts")
         for route, sent in (("regeneration", topics.REGENERATE), ("bridge", topics.ANALOGUE)):

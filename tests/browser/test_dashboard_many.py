@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiohttp import web
-from chromium import WORST_CONTRAST, chromium
+from chromium import WORST_CONTRAST
 from dashboards import Visit
 from playwright.sync_api import Browser, expect
-from served import Served
+from served import MadeUp
 
-from streams.ops.dashboard.lag_history import LagHistory
-from streams.ops.dashboard.lag_view import lag_document
-from streams.ops.dashboard.web import answer
 from streams.ops.lag.snapshot import GroupLag, PartitionLag, Snapshot, Verdict
 
 GROUPS, PARTITIONS, LOOKS = 20, 200, 40
@@ -54,22 +49,13 @@ def look(number: int) -> Snapshot:
     )  # fmt: skip
 
 
-class MadeUp(Served):
-    """The page over looks that are made up; `seconds` of processor time a published look took."""
+class Many(MadeUp):
+    """The page over many looks; `seconds` of processor time a published look took."""
 
     def __init__(self) -> None:
-        self.history = LagHistory()
         self.number = 0
         self.seconds: list[float] = []
         super().__init__()
-
-    @asynccontextmanager
-    async def parts(self, app: web.Application) -> AsyncIterator[None]:
-        async def of_group(request: web.Request) -> web.Response:
-            return answer(self.history.of_group(request.query["group"]))
-
-        app.router.add_get("/api/lag/history", of_group)
-        yield
 
     def publish(self) -> None:
         self.within(self._publish)
@@ -78,26 +64,18 @@ class MadeUp(Served):
         snapshot = look(self.number)
         self.number += 1
         began = time.thread_time()
-        self.history.add(snapshot)
-        self.feed.publish("lag", lag_document(snapshot, "group-00", "nowhere", 2.0))
-        self.feed.publish("sums", self.history.sums(150))
+        self.show(snapshot, "group-00")
         self.seconds.append(time.thread_time() - began)
 
 
 @pytest.fixture
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def served(browser: Browser) -> Iterator[MadeUp]:
+def served(browser: Browser) -> Iterator[Many]:
     del browser  # first in, last out
-    with MadeUp() as one:
+    with Many() as one:
         yield one
 
 
-def test_four_thousand_partitions_stay_smooth(browser: Browser, served: MadeUp) -> None:
+def test_four_thousand_partitions_stay_smooth(browser: Browser, served: Many) -> None:
     for _ in range(LOOKS):
         served.publish()
     with Visit(browser, served.address) as visit:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import pytest
 from dashboards import Dashboard, Visit
+from figures import lines_of, tiles_of
 from looked_at import is_whole_and_legible
 from playwright.sync_api import Browser, expect
 
@@ -143,10 +144,6 @@ def moment(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime).strftime("%b %-d, %Y, %H:%M")  # noqa: DTZ006 - local, as there
 
 
-def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / name).read_text().split("\n") if line]
-
-
 def percent(part: int, whole: int) -> str:
     """As the page writes shares."""
     return f"{100 * part / whole:.{0 if part in {0, whole} else 1}f}%"
@@ -164,7 +161,7 @@ def test_silence_and_failures_are_those_of_the_run(
     }
     with Visit(browser, shown.address) as visit:
         page = visit.go()
-        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        tiles = tiles_of(page)
         assert tiles["Silence"] == percent(silent, len(final))
         assert tiles["Scenes"] == str(len(final))
         assert tiles["Said"] == percent(sum(one["verdict"] == "ready" for one in final), len(final))
@@ -298,7 +295,7 @@ def test_what_is_left_of_the_promise_is_what_the_rows_leave(
             assert float(cells[5].replace("−", "-")) == pytest.approx(statistics.median_low(found), abs=0.006)
         worst = min(map(min, left.values()))
         page = visit.go()
-        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        tiles = tiles_of(page)
         assert tiles["Tightest budget"] == f"{-worst:.2f} over"
         # What is broken is not under a green lamp.
         expect(page.locator(".headline")).to_have_attribute("data-tone", "warning")

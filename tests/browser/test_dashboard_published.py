@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
-from aiohttp import web
 from dashboards import Visit
+from figures import tiles_of
 from looked_at import is_whole_and_legible
 from playwright.sync_api import Browser, Page, expect
-from served import Served
+from served import MadeUp
 
-from streams.ops.dashboard.lag_history import LagHistory
-from streams.ops.dashboard.lag_view import lag_document
 from streams.ops.dashboard.map_view import map_document
-from streams.ops.dashboard.web import answer
 from streams.ops.lag.found import FoundGroup
 from streams.ops.lag.snapshot import GroupLag, Health, PartitionLag, Snapshot, Verdict
 from streams.ops.lag.sums import summed
@@ -27,21 +23,12 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WIDTHS = (1400, 800, 390)
 
 
-class MadeUp(Served):
-    """A page over snapshots that a test makes up."""
+class Published(MadeUp):
+    """A page with the map, over snapshots of one moment."""
 
     def __init__(self) -> None:
-        self.history = LagHistory()
         super().__init__()
-
-    @asynccontextmanager
-    async def parts(self, app: web.Application) -> AsyncIterator[None]:
-        async def of_group(request: web.Request) -> web.Response:
-            return answer(self.history.of_group(request.query["group"]))
-
-        app.router.add_get("/api/lag/history", of_group)
-        self.feed.publish("topology", map_document(str))
-        yield
+        self.within(lambda: self.feed.publish("topology", map_document(str)))
 
     def publish(self, *groups: GroupLag) -> None:
         snapshot = Snapshot.model_construct(
@@ -49,12 +36,7 @@ class MadeUp(Served):
             failures=0, error=None,
         )  # fmt: skip
 
-        def run() -> None:
-            self.history.add(snapshot)
-            self.feed.publish("lag", lag_document(snapshot, OURS, "nowhere", 2.0))
-            self.feed.publish("sums", self.history.sums(150))
-
-        self.within(run)
+        self.within(lambda: self.show(snapshot, OURS))
 
 
 def partition(number: int, lag: int | None, health: Health = "OK", evidence: str = "", **more: object) -> PartitionLag:
@@ -74,9 +56,9 @@ def group_of(name: str, members: int, partitions: Sequence[PartitionLag]) -> Gro
 
 
 @pytest.fixture
-def served(browser: Browser) -> Iterator[MadeUp]:
+def served(browser: Browser) -> Iterator[Published]:
     del browser  # first in, last out
-    with MadeUp() as one:
+    with Published() as one:
         yield one
 
 
@@ -84,7 +66,7 @@ def row_of(page: Page, group: str) -> list[str]:
     return page.locator(f".groups tr[data-key='{group}'] > *").all_inner_texts()
 
 
-def test_what_stands_of_groups_and_partitions_is_what_was_published(browser: Browser, served: MadeUp) -> None:
+def test_what_stands_of_groups_and_partitions_is_what_was_published(browser: Browser, served: Published) -> None:
     behind = partition(
         0, 4000, "WARN", "it commits, and lag never fell", age_seconds=300.0, rate_in=30.0, rate_out=24.0,
         catch_up_seconds=700.0, horizon_seconds=7200.0, member="faust-0.15-one-of-three", host="/10.0.0.7",
@@ -105,14 +87,14 @@ def test_what_stands_of_groups_and_partitions_is_what_was_published(browser: Bro
         }  # fmt: skip
         expect(rows.nth(1).locator("[data-figure=lag]")).to_have_text("2 3 lost")
         page = visit.go()
-        tiles = dict(one.split("\n")[:2] for one in page.locator(".tiles > div").all_inner_texts())
+        tiles = tiles_of(page)
         assert (tiles["Waiting"], tiles["Oldest waiting"]) == ("4,002", "5 min")
         expect(page.locator(".tiles > div").first).to_contain_text("3 workers")
         expect(page.locator(".tiles > div").nth(1)).to_contain_text("caught up in 12 min")
         assert visit.complaints == []
 
 
-def test_nobody_reading_is_said_beside_the_verdict_and_not_over_it(browser: Browser, served: MadeUp) -> None:
+def test_nobody_reading_is_said_beside_the_verdict_and_not_over_it(browser: Browser, served: Published) -> None:
     """A few messages that are three seconds old alarm nobody; that nothing goes out is no keeping up either."""
     never = {"rate_out": 0.0, "catch_up_seconds": float("inf")}
     served.publish(
@@ -130,7 +112,7 @@ def test_nobody_reading_is_said_beside_the_verdict_and_not_over_it(browser: Brow
         assert sorted(tones) == ["bad", "good", "good"]
 
 
-def test_a_topic_is_called_what_it_is_called(browser: Browser, served: MadeUp) -> None:
+def test_a_topic_is_called_what_it_is_called(browser: Browser, served: Published) -> None:
     served.publish(group_of("reports", 1, [partition(0, 500, "STALL", "its offset stands still", age_seconds=90.0)]))
     with Visit(browser, served.address) as visit:
         page = visit.go("lag")
@@ -138,7 +120,7 @@ def test_a_topic_is_called_what_it_is_called(browser: Browser, served: MadeUp) -
         expect(told).to_have_text("scenes[0]: its offset stands still.")
 
 
-def test_where_no_worker_was_ever_nothing_is_said_to_be_caught_up(browser: Browser, served: MadeUp) -> None:
+def test_where_no_worker_was_ever_nothing_is_said_to_be_caught_up(browser: Browser, served: Published) -> None:
     served.publish(group_of("somebody else", 1, [partition(0, 0)]))
     for width in WIDTHS:
         with Visit(browser, served.address, width=width) as visit:
@@ -150,7 +132,7 @@ def test_where_no_worker_was_ever_nothing_is_said_to_be_caught_up(browser: Brows
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_lag_is_whole_legible_and_fits(
-    browser: Browser, served: MadeUp, scheme: Literal["light", "dark"], width: int
+    browser: Browser, served: Published, scheme: Literal["light", "dark"], width: int
 ) -> None:
     served.publish(
         group_of(OURS, 1, [partition(0, 4000, "WARN", "it commits", age_seconds=300.0), partition(1, None, "UNKNOWN")]),

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from dashboards import Dashboard, Visit
+from figures import lines_of
 from playwright.sync_api import Browser, Page, expect
-
-
-def lines_of(folder: Path, name: str = "decisions.jsonl") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
 @pytest.fixture

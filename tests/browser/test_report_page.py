@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Self
 
 import fake_runs
 import pytest
-from chromium import WORST_CONTRAST, chromium
+from chromium import WORST_CONTRAST
 from playwright.sync_api import Browser, Page
 
 from streams.replay.report import write_report
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

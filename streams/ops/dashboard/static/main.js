@@ -216,7 +216,6 @@ window.addEventListener("hashchange", () => {
   say(where().view.name);
 });
 feed.listen((name) => {
-  if (name === "about") session.unveil(feed.get("about"));
   if (name === "about" || name === "letters") drawRail();
   drawLive();
   later();

@@ -1,4 +1,6 @@
 // Signing in, and asking the server for things. What changes something repeats the session's own word.
+import * as feed from "./feed.js";
+
 let session = { can_sign_in: false, signed_in: false, csrf: null };
 let shows = false;
 const listeners = new Set();
@@ -14,14 +16,11 @@ export const signedIn = () => session.signed_in;
 export const canSignIn = () => session.can_sign_in;
 export const showsTexts = () => session.signed_in && shows;
 // Whether ids are shown to whoever looks: those of a run that is served to this machine alone are.
-let veiled = true;
-export const unveil = (about) => {
-  veiled = about?.veiled !== false;
-};
-export const mayName = () => session.signed_in || !veiled;
+const veiled = () => feed.get("about")?.veiled !== false;
+export const mayName = () => session.signed_in || !veiled();
 export const maskedWords = (shown) => {
   if (shown) return "Words and ids are shown as they are.";
-  return veiled ? "Words and ids are masked." : "Words are masked; ids are those of the run.";
+  return veiled() ? "Words and ids are masked." : "Words are masked; ids are those of the run.";
 };
 export const listen = (listener) => listeners.add(listener);
 const tell = () => listeners.forEach((listener) => listener());
